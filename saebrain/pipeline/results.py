@@ -1,0 +1,102 @@
+"""Results of encoding models on disk: immutable folders named by a hash of what they depend on.
+
+::
+
+    encoding/{hash}/r.npy             float32 (subjects, vertices), of the whole prediction
+    encoding/{hash}/r_features.npy    the same, of the selection's part of it
+    encoding/{hash}/parcels.parquet   subject, hemisphere, parcel, r, r_features
+    encoding/{hash}/result.json       selection, subjects, settings; written last
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from saebrain.atomic import write_array, write_json
+from saebrain.errors import MissingStepError
+from saebrain.pipeline.steps import digest, read_record
+from saebrain.scores import Scores
+from saebrain.store import read_table, write_table
+from saebrain.study import Study
+from saebrain.surface.atlas import Atlas, parcel_means
+from saebrain.taxonomy import Codebook
+
+
+@dataclass(frozen=True)
+class Result:
+    """One encoding result, read back."""
+
+    info: dict[str, Any]
+    r: Float[np.ndarray, "subjects vertices"]
+    r_features: Float[np.ndarray, "subjects vertices"]
+    parcels: pd.DataFrame
+
+    @property
+    def subjects(self) -> list[str]:
+        return list(self.info["subjects"])
+
+
+def result_folder(study: Study, selection: str) -> Path:
+    """Where the result of a selection stands: a hash of what it depends on."""
+    upstream = {name: read_record(study, name).get("key") for name in ("codes", "labels", "responses")}
+    return study.encoding / digest({"selection": selection, "encoding": study.config.encoding.model_dump(), **upstream})
+
+
+def read_result(study: Study, selection: str) -> Result:
+    """Read the result of a selection.
+
+    Raises
+    ------
+    MissingStepError
+        If it has not been computed for the study as it is now.
+    """
+    folder = result_folder(study, selection)
+    command = f"python -m saebrain encode {study.folder} --select {selection}"
+    try:
+        info = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        arrays = [np.load(folder / name, allow_pickle=False) for name in ("r.npy", "r_features.npy")]
+    except (OSError, ValueError) as error:
+        raise MissingStepError(f"encoding result of selection '{selection}'", command) from error
+    return Result(info, arrays[0], arrays[1], read_table(folder / "parcels.parquet", command))
+
+
+def _parcel_rows(atlas: Atlas, scores: dict[str, Scores]) -> Iterator[pd.DataFrame]:
+    for subject, score in scores.items():
+        yield pd.DataFrame(
+            {
+                "subject": subject,
+                "hemisphere": [hemisphere for hemisphere, _ in atlas.parcels],
+                "parcel": [name for _, name in atlas.parcels],
+                "r": parcel_means(score.r, atlas),
+                "r_features": parcel_means(score.r_features, atlas),
+            }
+        )
+
+
+def write_result(study: Study, selection: str, n_features: int, scores: dict[str, Scores], codebook: Codebook, atlas: Atlas) -> None:
+    """Write a result folder; result.json comes last, so that a folder that has one is complete."""
+    folder = result_folder(study, selection)
+    write_array(folder / "r.npy", np.stack([score.r for score in scores.values()]))
+    write_array(folder / "r_features.npy", np.stack([score.r_features for score in scores.values()]))
+    write_table(folder / "parcels.parquet", pd.concat(_parcel_rows(atlas, scores), ignore_index=True))
+    write_json(
+        folder / "result.json",
+        {
+            "selection": selection,
+            "n_features": n_features,
+            "subjects": list(scores),
+            "runs": study.run_names,
+            "simulated": study.simulated,
+            "codebook": codebook.version,
+            "settings": study.config.encoding.model_dump(),
+            "alphas": {subject: np.unique(score.alphas).tolist() for subject, score in scores.items()},
+        },
+    )

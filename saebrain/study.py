@@ -1,0 +1,235 @@
+"""A study: one folder with a ``study.toml`` and every result that was computed from it.
+
+``study.toml`` is read into the models below; each field is documented where it is declared. Paths in it are relative
+to the study folder; ``shipped:NAME`` stands for a file or folder that comes with saebrain, under ``data/``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from saebrain.errors import InputError, MissingStepError
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHIPPED = PROJECT / "data"
+SHIPPED_SCHEME = "shipped:"
+DEMO = "studies/demo"
+STUDY_VARIABLE = "SAEBRAIN_STUDY"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(_Section):
+    """The language model and how it reads."""
+
+    source: str
+    """Directory with config.json, ``.gguf`` file, hub name, or ``package:NAME`` for a GGUF file inside a Python package."""
+    layer: int = Field(ge=0)
+    """Layer whose hidden states are split into features; 0 is the embedding, k the residual stream after block k."""
+    prefix: str = "auto"
+    """Token that opens every window; ``auto`` is the tokenizer's own beginning of text."""
+    window: int = Field(512, ge=8)
+    """Context window, in tokens."""
+    stride: int = Field(384, ge=1)
+    """Tokens by which the window moves on; every later token has at least window - stride before it."""
+    batch_tokens: int = Field(4096, ge=1)
+    device: str = "auto"
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @model_validator(mode="after")
+    def _stride_fits(self) -> Self:
+        if self.stride > self.window:
+            raise ValueError(f"stride {self.stride} is larger than window {self.window}; make it at most the window")
+        return self
+
+
+class RunSection(_Section):
+    """One run of the stimulus."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    source: str
+    """``.txt``: text, spoken by the speech-rate model; ``.csv``, ``.tsv`` or ``.TextGrid``: words with their times."""
+    language: str = Field("en", pattern=r"^[a-z]{2,3}$")
+
+
+class StimulusSection(_Section):
+    """What was heard or read."""
+
+    runs: list[RunSection] = Field(min_length=1)
+    seed: int = 0
+    """Seed of the speech-rate model."""
+    words_per_minute: float = Field(150.0, gt=0)
+    lead_in_s: float = Field(8.0, ge=0)
+    """Silence before the first word, in seconds."""
+
+    @field_validator("runs")
+    @classmethod
+    def _names_differ(cls, runs: list[RunSection]) -> list[RunSection]:
+        names = [run.name for run in runs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"run names must differ, received {names}")
+        return runs
+
+
+class SimulationSection(_Section):
+    """Planted responses on real resting-state BOLD; present only in studies whose responses are simulated."""
+
+    subjects: int = Field(3, ge=1)
+    strength: float = Field(0.5, ge=0)
+    """Standard deviation of the planted signal at a vertex of weight 1, that of the noise being 1; 0 plants nothing."""
+    lexicon: str = "shipped:demo/lexicon.toml"
+    """Words that the planted responses follow."""
+    seed: int = 0
+
+
+class ResponsesSection(_Section):
+    """The fMRI responses under ``responses/{subject}/{run}.npy``, samples x vertices."""
+
+    space: Literal["fsaverage5"] = "fsaverage5"
+    tr_s: float = Field(gt=0)
+    """Time between samples, in seconds."""
+    samples: int = Field(ge=10)
+    """Samples of every run."""
+    atlas: Literal["desikan-killiany"] = "desikan-killiany"
+
+
+class LabelsSection(_Section):
+    """How features are sorted into the categories of the codebook."""
+
+    codebook: str = "shipped:codebook.toml"
+    lexicon: str = "shipped:demo/lexicon.toml"
+    """Word forms of each subcategory, for the machine annotator that looks words up."""
+    contexts: int = Field(16, ge=4)
+    """Strongest activations, at different words, that a machine annotator reads."""
+    min_contexts: int = Field(4, ge=2)
+    """Features with fewer are 'unclear'."""
+
+
+class EncodingSection(_Section):
+    """From features to predicted responses."""
+
+    delays_s: list[float] = Field(default=[2.8, 4.2, 5.6, 7.0], min_length=1)
+    """Delays of the finite impulse response, in seconds; each is rounded to whole samples."""
+    downsampling: Literal["lanczos", "average", "sum"] = "lanczos"
+    pooling: Literal["sum", "mean", "max", "last"] = "sum"
+    """How the tokens of a word become one value."""
+    scaling: Literal["centre", "unit"] = "centre"
+    """Within each run features are centred, and with ``unit`` also divided by their standard deviation."""
+    alphas: list[float] = Field(default=[0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], min_length=1)
+    """Ridge penalties to choose from, for kernels whose mean diagonal is 1."""
+
+
+class StudyConfig(_Section):
+    """All of ``study.toml``."""
+
+    title: str
+    model: ModelSection
+    sae: str
+    """Folder with cfg.json and sae_weights.safetensors."""
+    stimulus: StimulusSection
+    responses: ResponsesSection
+    simulation: SimulationSection | None = None
+    labels: LabelsSection = LabelsSection()
+    encoding: EncodingSection = EncodingSection()
+
+
+class Study:
+    """An open study: its folder, its config and the paths of its results."""
+
+    def __init__(self, folder: Path, config: StudyConfig) -> None:
+        self.folder = folder
+        self.config = config
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Study:
+        """Open a study folder.
+
+        Raises
+        ------
+        MissingStepError
+            If there is no such study.
+        InputError
+            If its study.toml cannot be read or has a wrong or unknown field.
+        """
+        folder = Path(folder)
+        path = folder / "study.toml"
+        if not path.is_file():
+            raise MissingStepError(f"study {folder} (a folder with a study.toml)", f"python -m saebrain demo {folder}, or name an existing study")
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not valid TOML ({error}); mend that line") from error
+        try:
+            return cls(folder, StudyConfig.model_validate(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(f"{path}: {where}: {first['msg']} (received {first['input']!r:.80}); mend study.toml") from error
+
+    def resolve(self, path: str) -> Path:
+        """A path as written in study.toml: relative to the study, absolute, or ``shipped:``."""
+        return resolve_shipped(path) if path.startswith(SHIPPED_SCHEME) else self.folder / Path(path).expanduser()
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def simulated(self) -> bool:
+        return self.config.simulation is not None
+
+    @property
+    def run_names(self) -> list[str]:
+        return [run.name for run in self.config.stimulus.runs]
+
+    @property
+    def words(self) -> Path:
+        return self.folder / "words.parquet"
+
+    @property
+    def tokens(self) -> Path:
+        return self.folder / "tokens.parquet"
+
+    @property
+    def activations(self) -> Path:
+        return self.folder / "activations"
+
+    @property
+    def features(self) -> Path:
+        return self.folder / "features" / str(self.config.model.layer)
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "labels.parquet"
+
+    @property
+    def responses(self) -> Path:
+        return self.folder / "responses"
+
+    @property
+    def encoding(self) -> Path:
+        return self.folder / "encoding"
+
+    @property
+    def steps(self) -> Path:
+        return self.folder / "steps"
+
+
+def resolve_shipped(path: str) -> Path:
+    """The real path of ``shipped:NAME``."""
+    target = (SHIPPED / path.removeprefix(SHIPPED_SCHEME)).resolve()
+    if not target.is_relative_to(SHIPPED):
+        raise InputError(f"{path!r}: leads outside the shipped data; name a file under data/")
+    return target
+
+
+def default_folder() -> Path:
+    """The study meant when none is named: ``$SAEBRAIN_STUDY``, else the demo."""
+    return Path(os.environ.get(STUDY_VARIABLE) or PROJECT / DEMO)

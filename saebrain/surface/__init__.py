@@ -1,0 +1,1 @@
+"""The cortical surface: meshes, parcels, colours, pictures and files of maps with one value per vertex."""

@@ -1,0 +1,67 @@
+"""Start the dashboard as a user would, on a free port, and stop it again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A running dashboard: its address without a slash at the end, and the file its output goes to."""
+
+    url: str
+    log: Path
+
+
+@contextmanager
+def serving(study: Path, log: Path) -> Iterator[Dashboard]:
+    """Serve a study until the block is left. Raises RuntimeError, with the log, when the server does not get healthy."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true", "--server.fileWatcherType=none"]
+    environment = {**os.environ, "SAEBRAIN_STUDY": str(study)}
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://localhost:{port}"
+        wait_until_healthy(url, server, log)
+        yield Dashboard(url, log)
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once Streamlit answers its health check."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the dashboard does not answer at {url}; its log:\n{log.read_text()}")

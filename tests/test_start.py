@@ -1,0 +1,43 @@
+"""Opening a page must be fast: nothing that a page imports at start may load model code."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"torch", "transformers", "himalaya"}
+SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level names of all that a fresh Python has loaded after running some code."""
+    command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def imports_of(script: Path) -> str:
+    """The import statements at the top of a page; what is inside functions runs later."""
+    tree = ast.parse(script.read_text())
+    return "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_page_loads_no_model_code(script: Path) -> None:
+    assert modules_after(imports_of(script)) & HEAVY == set()
+
+
+def test_user_interface_loads_no_model_code() -> None:
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "saebrain" / "ui").rglob("*.py"))]
+    assert modules, "saebrain/ui is empty"
+    assert modules_after("\n".join(f"import {module.removesuffix('.__init__')}" for module in modules)) & HEAVY == set()
+
+
+def test_heavy_imports_are_noticed() -> None:
+    assert "sklearn" in modules_after("import sklearn")
