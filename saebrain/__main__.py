@@ -21,7 +21,12 @@ from saebrain.study import SHIPPED, Study, default_folder
 # The steps have progress bars of their own; the libraries' loading bars would run through them.
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Which features of a language model predict which parts of cortex?")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which features of a language model predict which parts of cortex?",
+)
 sae_app = typer.Typer(no_args_is_help=True, help="Sparse autoencoders: train one, or encode the study's text with one.")
 app.add_typer(sae_app, name="sae")
 console = Console(stderr=True)
@@ -78,12 +83,13 @@ def sae_train(
     k: Annotated[int, typer.Option(help="Active features a token.")] = 32,
     cache: Annotated[Path, typer.Option(help="Folder for the hidden states; kept, so that a killed run resumes.")] = Path(".cache/activations"),
     seed: Annotated[int, typer.Option(help="Seed of the documents' order, the weights and the batches.")] = 0,
+    data: Annotated[str, typer.Option(help="What the texts are, for the model card; the folder's name if left out.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Train a TopK SAE on a folder of texts."""
     from saebrain.pipeline.training import TrainingPlan, train_on_texts
 
-    plan = TrainingPlan(texts, output, model, layer, prefix, tokens, epochs, features, k, cache, seed)
+    plan = TrainingPlan(texts, output, model, layer, prefix, tokens, epochs, features, k, cache, seed, data)
     card = train_on_texts(plan, lambda title, unit: progress.bar(title, unit, console))
     if as_json:
         _print_json(card)
@@ -110,7 +116,9 @@ def simulate(study: StudyArgument = None) -> None:
 @app.command()
 def encode(
     study: StudyArgument = None,
-    select: Annotated[str | None, typer.Option(help="One selection: all, nuisance, or a label such as semantic/place. Otherwise the standard ones.")] = None,
+    select: Annotated[
+        str | None, typer.Option(help="One selection: all, nuisance, or a label such as semantic/place. Otherwise the standard ones.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Encoding models: which features predict which parcels."""

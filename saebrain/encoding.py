@@ -13,14 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 import numpy as np
-from himalaya.backend import set_backend
-from himalaya.kernel_ridge import solve_multiple_kernel_ridge_random_search
-from himalaya.scoring import l2_neg_loss
 from jaxtyping import Bool, Float, Int
 from scipy import linalg
-from sklearn.model_selection import PredefinedSplit
 
 from saebrain.errors import InputError
 from saebrain.progress import Report, silent
@@ -29,6 +26,7 @@ from saebrain.scores import Scores
 # Eigenvalues below this share of the largest are rounding noise in float32; dropping them makes low-rank kernels cheap.
 RANK_TOLERANCE = 1e-6
 VERTICES_PER_PARCEL = 12
+VERTICES_AT_ONCE = 4096
 
 
 def linear_kernel(x: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, "samples samples"]:
@@ -36,9 +34,7 @@ def linear_kernel(x: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, 
     return x @ x.T
 
 
-def delayed_kernel(
-    kernel: Float[np.ndarray, "samples samples"], run_lengths: list[int], delays: list[int]
-) -> Float[np.ndarray, "samples samples"]:
+def delayed_kernel(kernel: Float[np.ndarray, "samples samples"], run_lengths: list[int], delays: list[int]) -> Float[np.ndarray, "samples samples"]:
     """Kernel of the delayed design: K[t, t'] = sum_d K0[t - d, t' - d] within runs, 0 before a run's start.
 
     The result is centred within every run, as if each delayed column had been, and scaled to a mean diagonal of 1.
@@ -48,16 +44,17 @@ def delayed_kernel(
     InputError
         If the kernel is zero: no feature of the selection is active.
     """
-    starts = np.concatenate([[0], np.cumsum(run_lengths)])
+    runs = _runs(run_lengths)
     shifted = np.zeros_like(kernel)
-    for a, a_end in zip(starts[:-1], starts[1:], strict=True):
-        for b, b_end in zip(starts[:-1], starts[1:], strict=True):
+    for a in runs:
+        for b in runs:
             for d in delays:
-                shifted[a + d : a_end, b + d : b_end] += kernel[a : a_end - d, b : b_end - d]
-    for a, a_end in zip(starts[:-1], starts[1:], strict=True):
-        shifted[a:a_end] -= shifted[a:a_end].mean(axis=0, keepdims=True)
-    for a, a_end in zip(starts[:-1], starts[1:], strict=True):
-        shifted[:, a:a_end] -= shifted[:, a:a_end].mean(axis=1, keepdims=True)
+                earlier = kernel[a.start : max(a.stop - d, a.start), b.start : max(b.stop - d, b.start)]
+                shifted[a.start + d : a.stop, b.start + d : b.stop] += earlier
+    for run in runs:
+        shifted[run] -= shifted[run].mean(axis=0, keepdims=True)
+    for run in runs:
+        shifted[:, run] -= shifted[:, run].mean(axis=1, keepdims=True)
     scale = float(np.trace(shifted)) / len(shifted)
     if not scale > 0:
         raise InputError("the selection has no feature that is active in the stimulus; choose more categories or features")
@@ -94,111 +91,127 @@ def leave_one_run_out(
         If there are fewer than three runs: alpha could not be chosen apart from the run that is scored.
     """
     if len(run_lengths) < 3:
-        raise InputError(f"{len(run_lengths)} run(s): leaving one out and choosing alpha among the others needs at least 3; split long runs at pauses")
+        raise InputError(
+            f"{len(run_lengths)} run(s): leaving one out and choosing alpha among the others needs at least 3; split long runs at pauses"
+        )
     kernel = nuisance if features is None else features + nuisance
-    run = np.repeat(np.arange(len(run_lengths)), run_lengths)
-    subjects = [_Subject.of(y, parcels, len(run_lengths), seed) for y in responses]
-    sampled = np.concatenate([subject.y[:, subject.sample] for subject in subjects], axis=1)
-    for held in range(len(run_lengths)):
-        train, test = run != held, run == held
-        best = _best_alphas(kernel[np.ix_(train, train)], sampled[train], run[train], alphas)
-        basis = _Basis.of(kernel[np.ix_(train, train)], [kernel[np.ix_(test, train)], *([] if features is None else [features[np.ix_(test, train)]])])
+    runs = _runs(run_lengths)
+    subjects = [_Subject.of(y, parcels, len(runs), seed) for y in responses]
+    loss = _losses(kernel, np.concatenate([subject.y[:, subject.sample] for subject in subjects], axis=1), runs, alphas)
+    best = np.asarray(alphas, np.float32)[loss.argmin(axis=1)]
+    for subject, own in zip(subjects, np.split(best, np.cumsum([len(subject.sample) for subject in subjects])[:-1], axis=1), strict=True):
+        subject.take_alphas(own)
+    for held, test in enumerate(runs):
+        basis = _Basis.of(kernel, [run for run in runs if run != test])
+        tests = [basis.turned(part, test) for part in (kernel, features) if part is not None]
         for subject in subjects:
-            subject.take_alphas(held, best[: len(subject.sample)])
-            best = best[len(subject.sample) :]
-            whole, *part = basis.predict(subject.y[train], subject.alphas[held][subject.group])
-            subject.r[held] = correlation(whole, subject.y[test])
-            if part:
-                subject.r_features[held] = correlation(part[0], subject.y[test])
-        report(held + 1, len(run_lengths))
+            subject.score(held, test, basis, tests)
+        report(held + 1, len(runs))
     return [subject.scores() for subject in subjects]
 
 
-def correlation(a: Float[np.ndarray, "samples vertices"], b: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, " vertices"]:
-    """Pearson's r of each column; NaN where either does not vary."""
-    a = a - a.mean(axis=0)
-    b = b - b.mean(axis=0)
-    norm = np.sqrt(np.einsum("ij,ij->j", a, a) * np.einsum("ij,ij->j", b, b))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(norm > 0, np.einsum("ij,ij->j", a, b) / norm, np.nan)
+def correlation(prediction: Float[np.ndarray, "samples vertices"], response: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, " vertices"]:
+    """Pearson's r of each column; NaN where the response does not vary, 0 where only the prediction does not: it explains nothing."""
+    a = prediction - prediction.mean(axis=0)
+    b = response - response.mean(axis=0)
+    aa, bb, ab = (np.einsum("ij,ij->j", x, y) for x, y in ((a, a), (b, b), (a, b)))
+    r = np.divide(ab, np.sqrt(aa * bb), out=np.zeros_like(ab), where=aa * bb > 0)
+    return np.where(bb > 0, r, np.nan)
+
+
+def _runs(run_lengths: list[int]) -> list[slice]:
+    return [slice(start, stop) for start, stop in pairwise(np.cumsum([0, *run_lengths]).tolist())]
 
 
 @dataclass(frozen=True)
 class _Basis:
-    """Training kernel K = Q diag(w) Q^T, with each test kernel already turned into that basis."""
+    """The kernel among some runs, K = Q diag(w) Q^T."""
 
+    runs: list[slice]
     w: Float[np.ndarray, " rank"]
     Q: Float[np.ndarray, "train rank"]
-    tests: list[Float[np.ndarray, "test rank"]]
 
     @classmethod
-    def of(cls, kernel: Float[np.ndarray, "train train"], tests: list[Float[np.ndarray, "test train"]]) -> _Basis:
+    def of(cls, kernel: Float[np.ndarray, "samples samples"], runs: list[slice]) -> _Basis:
         """Decompose; in a direction where K is zero every summand of it is too, so that dropping it loses nothing."""
-        w, Q = linalg.eigh(kernel, check_finite=False)
+        among = np.block([[kernel[a, b] for b in runs] for a in runs])
+        w, Q = linalg.eigh(among, driver="evd", overwrite_a=True, check_finite=False)
         keep = w > RANK_TOLERANCE * w[-1]
-        Q = np.ascontiguousarray(Q[:, keep])
-        return cls(w[keep], Q, [test @ Q for test in tests])
+        return cls(runs, w[keep], np.ascontiguousarray(Q[:, keep]))
 
-    def predict(self, y: Float[np.ndarray, "train vertices"], alpha: Float[np.ndarray, " vertices"]) -> list[Float[np.ndarray, "test vertices"]]:
-        """K_test (K + alpha I)^-1 Y with one alpha a vertex, for each of the test kernels."""
-        z = self.Q.T @ y
-        z /= self.w[:, None] + alpha[None, :]
-        return [test @ z for test in self.tests]
+    def turned(self, kernel: Float[np.ndarray, "samples samples"], test: slice) -> Float[np.ndarray, "test rank"]:
+        """Rows of a kernel for a run outside, times Q."""
+        return np.hstack([kernel[test, run] for run in self.runs]) @ self.Q
+
+    def project(self, y: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, "rank columns"]:
+        """Q^T Y, without a copy of Y's rows."""
+        z = np.zeros((len(self.w), y.shape[1]), np.float32)
+        row = 0
+        for run in self.runs:
+            part = y[run]
+            z += self.Q[row : row + len(part)].T @ part
+            row += len(part)
+        return z
+
+
+def _losses(
+    kernel: Float[np.ndarray, "samples samples"], y: Float[np.ndarray, "samples targets"], runs: list[slice], alphas: list[float]
+) -> Float[np.ndarray, "runs alphas targets"]:
+    """Squared error of leave-one-run-out among all runs but one, for each run that is left out of it altogether.
+
+    A model without runs a and b predicts b for the choice that a's score rests on, and a for b's: one decomposition a pair.
+    """
+    loss = np.zeros((len(runs), len(alphas), y.shape[1]), np.float32)
+    for a, b in combinations(range(len(runs)), 2):
+        basis = _Basis.of(kernel, [run for n, run in enumerate(runs) if n not in (a, b)])
+        z = basis.project(y)
+        for held, test in ((a, b), (b, a)):
+            turned = basis.turned(kernel, runs[test])
+            for row, alpha in enumerate(alphas):
+                error = y[runs[test]] - (turned / (basis.w + np.float32(alpha))) @ z
+                loss[held, row] += np.einsum("ij,ij->j", error, error) / len(error)
+    return loss
 
 
 @dataclass
 class _Subject:
-    """One subject's vertices with data, and what has been found about them so far."""
+    """One subject's responses, and what has been found about them so far. ``sample``: the vertices that choose alphas."""
 
     data: Bool[np.ndarray, " vertices"]
-    y: Float[np.ndarray, "samples kept"]
-    group: Int[np.ndarray, " kept"]
+    y: Float[np.ndarray, "samples vertices"]
+    group: Int[np.ndarray, " vertices"]
     sample: Int[np.ndarray, " sampled"]
     alphas: Float[np.ndarray, "runs groups"]
-    r: Float[np.ndarray, "runs kept"]
-    r_features: Float[np.ndarray, "runs kept"]
+    r: Float[np.ndarray, "runs vertices"]
+    r_features: Float[np.ndarray, "runs vertices"]
 
     @classmethod
     def of(cls, responses: Float[np.ndarray, "samples vertices"], parcels: Int[np.ndarray, " vertices"], n_runs: int, seed: int) -> _Subject:
-        data = responses.any(axis=0)
+        data = np.asarray(responses.any(axis=0))
         if not data.any():
             raise InputError("responses: every vertex is constant; check the files under responses/")
-        group = np.unique(parcels[data], return_inverse=True)[1]
+        # Vertices without data may go with any parcel: they are predicted to be the 0 that they are, and score NaN.
+        group = np.unique(np.where(data, parcels, parcels[data][0]), return_inverse=True)[1]
         rng = np.random.default_rng(seed)
-        picks = [rng.permutation(np.flatnonzero(group == g))[:VERTICES_PER_PARCEL] for g in range(group.max() + 1)]
+        picks = [rng.permutation(np.flatnonzero(data & (group == g)))[:VERTICES_PER_PARCEL] for g in range(group.max() + 1)]
         empty = np.full((n_runs, len(group)), np.nan, np.float32)
-        return cls(
-            data, responses[:, data], group, np.sort(np.concatenate(picks)), np.zeros((n_runs, len(picks)), np.float32), empty, empty.copy()
-        )
+        return cls(data, responses, group, np.sort(np.concatenate(picks)), np.zeros((n_runs, len(picks)), np.float32), empty, empty.copy())
 
-    def take_alphas(self, held: int, best: Float[np.ndarray, " sampled"]) -> None:
+    def take_alphas(self, best: Float[np.ndarray, "runs sampled"]) -> None:
         """A parcel's alpha is the median of its sampled vertices' best."""
         of = self.group[self.sample]
-        self.alphas[held] = [np.quantile(best[of == g], 0.5, method="nearest") for g in range(self.alphas.shape[1])]
+        for g in range(self.alphas.shape[1]):
+            self.alphas[:, g] = np.quantile(best[:, of == g], 0.5, axis=1, method="nearest")
+
+    def score(self, held: int, test: slice, basis: _Basis, tests: list[Float[np.ndarray, "test rank"]]) -> None:
+        """Predict a run, K_test (K + alpha I)^-1 Y, for each of the test kernels, a block of vertices at a time."""
+        alpha = self.alphas[held][self.group]
+        for start in range(0, self.y.shape[1], VERTICES_AT_ONCE):
+            block = slice(start, start + VERTICES_AT_ONCE)
+            z = basis.project(self.y[:, block])
+            z /= basis.w[:, None] + alpha[block]
+            for found, turned in zip((self.r, self.r_features), tests, strict=False):
+                found[held, block] = correlation(turned @ z, self.y[test, block])
 
     def scores(self) -> Scores:
-        def spread(values: Float[np.ndarray, " kept"]) -> Float[np.ndarray, " vertices"]:
-            out = np.full(len(self.data), np.nan, np.float32)
-            out[self.data] = values
-            return out
-
-        return Scores(spread(self.r.mean(axis=0)), spread(self.r_features.mean(axis=0)), self.alphas)
-
-
-def _best_alphas(
-    kernel: Float[np.ndarray, "train train"], y: Float[np.ndarray, "train sampled"], run: Int[np.ndarray, " train"], alphas: list[float]
-) -> Float[np.ndarray, " sampled"]:
-    """The alpha with the least squared error in leave-one-run-out among the training runs, for every sampled vertex."""
-    set_backend("numpy", on_error="raise")
-    deltas, _, _ = solve_multiple_kernel_ridge_random_search(
-        Ks=kernel[None],
-        Y=y,
-        n_iter=np.ones((1, 1), np.float32),  # the one way to mix one kernel
-        alphas=np.asarray(alphas, np.float32),
-        cv=PredefinedSplit(run),
-        score_func=l2_neg_loss,
-        jitter_alphas=False,
-        progress_bar=False,
-    )
-    # himalaya returns log(mixture / alpha) a target
-    return np.exp(-deltas[0]).astype(np.float32)
+        return Scores(self.r.mean(axis=0), self.r_features.mean(axis=0), self.alphas)

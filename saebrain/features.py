@@ -1,5 +1,4 @@
-"""SAE codes of a text: sparse table, statistics of each feature, example contexts, effects on the logits.
-"""
+"""SAE codes of a text: sparse table, statistics of each feature, example contexts, effects on the logits."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from saebrain.codes import SparseCodes
+from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 from saebrain.sae.topk import TopK
 
@@ -23,6 +23,11 @@ def encode(sae: TopK, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_
 
     A token whose norm is above the SAE's limit (``max_norm`` in its metadata) is unlike anything it was trained on, and
     gets no codes.
+
+    Raises
+    ------
+    InputError
+        If an activation does not fit half precision.
     """
     max_norm = float(sae.metadata.get("max_norm", np.inf))
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -32,8 +37,12 @@ def encode(sae: TopK, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_
         codes = sae.encode(x)
         ordinary = x.norm(dim=1, keepdim=True) <= max_norm
         # A value that half precision rounds to 0 is no activation.
-        row, column = np.nonzero((codes.values * ordinary).to(torch.float16).numpy())
-        parts.append((codes.features.numpy()[row, column], first + row, codes.values.numpy()[row, column]))
+        values = (codes.values * ordinary).to(torch.float16).numpy()
+        if not np.isfinite(values).all():
+            largest = float((codes.values * ordinary).max())
+            raise InputError(f"an activation of {largest:.3g} does not fit float16; write a limit for the hidden states' norm into cfg.json: metadata.max_norm")
+        row, column = np.nonzero(values)
+        parts.append((codes.features.numpy()[row, column], first + row, values[row, column]))
         first += len(batch)
         report(first, n_tokens)
     feature, token, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -80,8 +89,8 @@ def top_contexts(codes: SparseCodes, tokens: pd.DataFrame, *, count: int = 20, b
     table = pd.DataFrame({"feature": codes.feature, "token": codes.token, "value": codes.value.astype(np.float32), "word": word_key[codes.token]})
     table = table.sort_values(["feature", "value", "token"], ascending=[True, False, True], kind="stable")
     table = table.drop_duplicates(["feature", "word"])
-    table["rank"] = table.groupby("feature").cumcount().astype(np.int16)
-    table = table[table["rank"] < count].drop(columns="word")
+    table["rank"] = table.groupby("feature").cumcount()
+    table = table[table["rank"] < count].drop(columns="word").astype({"rank": np.int16})
     peak = table["token"].to_numpy()
     table["start"] = np.maximum(peak - before, first[peak])
     table["stop"] = np.minimum(peak + after + 1, last[peak])

@@ -6,8 +6,8 @@ begin with, the words at a feature's strongest activations (one entry a word occ
 ``machine:forms`` looks words up. The share of weight that falls on each list decides: a subcategory's word forms, closed-class
 words, one single form, the first words of a text or a sentence.
 
-``machine:similarity`` never sees those lists. It compares the mean embedding of the words (rows of the model's own input
-matrix) with the mean embedding of the words marked in the codebook's examples.
+``machine:similarity`` never sees the subcategories' lists. It compares the mean embedding of the words (rows of the model's
+own input matrix) with that of closed-class words and of the words marked in the codebook's examples.
 
 Two rules that agree say more than one, as with people; features on which they differ keep what both say ("semantic", if the
 subcategories differ) or are "unclear".
@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
@@ -34,18 +35,23 @@ SYNTACTIC, LEXICAL, POSITIONAL = "syntactic", "lexical", "positional-discourse"
 
 MAJORITY = 0.5
 """Share of a feature's weight that a category needs."""
-MARGIN = 0.04
-"""Lead in cosine similarity that the nearest category needs over the next."""
+STRONG_MAJORITY = 0.8
+"""The same for the annotator that reads no word lists, where a single word or position is all it has."""
+FUNCTION = 0.55
+"""Cosine with closed-class words above which a feature is syntactic."""
+NEAR, LEAD = 0.1, 0.05
+"""Cosine that the nearest subcategory's examples must reach, and by how much it must exceed the next."""
 
-CLOSED_CLASS = frozenset(
-    """a an the this that these those some any no every each either neither both all half much many more most few little several
+_CLOSED_CLASS_WORDS = """
+    a an the this that these those some any no every each either neither both all half much many more most few little several
     i me my mine myself you your yours yourself he him his himself she her hers herself it its itself we us our ours ourselves they
     them their theirs themselves who whom whose which what when where why how whether if because although though while unless until
     since as than like and or but nor so yet for of in on at by with from to into onto out off up down over under through across
     along around about after before between behind beside against toward towards upon within without near above below
     be am is are was were been being have has had having do does did doing done will would shall should can could may might must
-    not n't there here then now just only even also too very again ever never""".split()
-)
+    not n't there here then now just only even also too very again ever never
+"""
+CLOSED_CLASS = frozenset(_CLOSED_CLASS_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def evidence(contexts: pd.DataFrame, tokens: pd.DataFrame, words: pd.DataFrame, 
         Strongest contexts to read.
     """
     text = words.set_index(["run", "index"])["word"]
-    ends = text.str.contains(r"[.!?][\"')]*$")
+    ends = text.str.contains(r"[.!?…][\"'”’»)\]]*$")
     opens = ends.groupby(level="run").shift(1, fill_value=True)
     peaks = contexts[contexts["rank"] < count]
     at = pd.MultiIndex.from_frame(tokens.loc[peaks["token"], ["run", "word"]])
@@ -160,30 +166,37 @@ def by_forms(lexicon: Lexicon) -> Rule:
 
 
 def by_similarity(codebook: Codebook, vector: Callable[[str], Float[np.ndarray, " d_model"]]) -> Rule:
-    """The rule of ``machine:similarity``: the nearest category's centroid, if it leads by ``MARGIN``.
+    """The rule of ``machine:similarity``: near closed-class words, else nearest to the examples of a semantic subcategory.
+
+    How common a word is dominates such embeddings and would make all rare words alike, so the subcategories are compared
+    after the direction of the closed-class words has been taken out.
 
     Parameters
     ----------
     vector : callable
         Embedding of a word form; the mean over all forms in question should have been taken off.
     """
-    centroids = {path: _direction([vector(form) for form in marked_words(codebook, path)]) for path in codebook.leaves() if path.startswith(SEMANTIC)}
-    centroids[SYNTACTIC] = _direction([vector(form) for form in sorted(CLOSED_CLASS)])
-    names, matrix = list(centroids), np.stack(list(centroids.values()))
+    function = _direction([vector(form) for form in sorted(CLOSED_CLASS)])
+    names = [path for path in codebook.leaves() if codebook.is_semantic(path)]
+    examples = np.stack([_without(function, _direction([vector(form) for form in marked_words(codebook, path)])) for path in names])
 
     def rule(seen: Evidence) -> Label:
-        form, share = seen.commonest()
-        similarity = matrix @ _direction([vector(form) for form in seen.forms], seen.weights)
-        order = np.argsort(similarity)[::-1]
-        lead = float(similarity[order[0]] - similarity[order[1]])
-        name = names[order[0]]
-        if lead >= MARGIN:
-            return Label(name, min(1.0, lead / (2 * MARGIN)), f"nearest to the examples of {name} (cosine {similarity[order[0]]:.2f}, lead {lead:.2f})")
-        if share >= 2 * MAJORITY - 0.2:
-            return Label(LEXICAL, share, f"{share:.0%} of the activation falls on the word '{form}', near no category's examples")
-        semantic = all(names[i].startswith(SEMANTIC) for i in order[:2])
-        label = SEMANTIC if semantic and similarity[order[0]] >= 2 * MARGIN else UNCLEAR
-        return Label(label, 1 - lead / MARGIN, f"between {name} and {names[order[1]]} (lead {lead:.2f})")
+        own = _direction([vector(form) for form in seen.forms], seen.weights)
+        closed, opens, (form, share) = float(own @ function), seen.share(seen.opens), seen.commonest()
+        if opens >= STRONG_MAJORITY:
+            return Label(POSITIONAL, opens, f"{opens:.0%} of the activation falls on words that open a sentence")
+        if closed >= FUNCTION:
+            return Label(SYNTACTIC, closed, f"near closed-class words (cosine {closed:.2f})")
+        if share >= STRONG_MAJORITY:
+            return Label(LEXICAL, share, f"{share:.0%} of the activation falls on the word '{form}'")
+        similarity = examples @ _without(function, own)
+        first, second = np.argsort(similarity)[:-3:-1]
+        near, lead = float(similarity[first]), float(similarity[first] - similarity[second])
+        if near < NEAR:
+            return Label(UNCLEAR, 1 - max(near, 0.0), f"near no category's examples (best: {names[first]}, cosine {near:.2f})")
+        if lead < LEAD:
+            return Label(SEMANTIC, near, f"between the examples of {names[first]} and {names[second]} (cosine {near:.2f}, lead {lead:.2f})")
+        return Label(names[first], near, f"nearest to the examples of {names[first]} (cosine {near:.2f}, lead {lead:.2f})")
 
     return rule
 
@@ -203,9 +216,9 @@ def agreed(labels: pd.DataFrame) -> pd.Series:
     """
 
     def common(paths: pd.Series) -> str:
-        parts = [path.split("/") for path in paths]
-        shared = [level[0] for level in zip(*parts, strict=False) if len(set(level)) == 1]
-        return "/".join(shared) or UNCLEAR
+        levels = zip(*(path.split("/") for path in paths), strict=False)
+        shared = takewhile(lambda level: len(set(level)) == 1, levels)
+        return "/".join(level[0] for level in shared) or UNCLEAR
 
     return labels.groupby("feature", sort=True)["label"].agg(common)
 
@@ -214,3 +227,9 @@ def _direction(vectors: Sequence[Float[np.ndarray, " d"]], weights: Float[np.nda
     """Unit vector along the (weighted) mean."""
     mean = np.average(np.stack(vectors), axis=0, weights=weights)
     return np.asarray(mean / (np.linalg.norm(mean) + 1e-12))
+
+
+def _without(direction: Float[np.ndarray, " d"], vector: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
+    """Unit vector along what is left of a vector without its part along a direction."""
+    rest = vector - (vector @ direction) * direction
+    return np.asarray(rest / (np.linalg.norm(rest) + 1e-12))

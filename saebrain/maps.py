@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float
 
-from saebrain.simulate import haemodynamic_response
+from saebrain.design import haemodynamic_response
 
 
 def standardised(x: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, "samples columns"]:
@@ -20,21 +22,26 @@ def haemodynamic(courses: Float[np.ndarray, "all_samples columns"], run_lengths:
     """Convolve courses with the canonical haemodynamic response (32 s), run by run."""
     kernel = haemodynamic_response(np.arange(0, 32, tr_s)).astype(np.float32)
     out = np.zeros_like(courses)
-    starts = np.cumsum([0, *run_lengths])
-    for a, b in zip(starts[:-1], starts[1:], strict=True):
+    for a, b in pairwise(np.cumsum([0, *run_lengths])):
         for lag, weight in enumerate(kernel[: b - a]):
             out[a + lag : b] += weight * courses[a : b - lag]
     return out
 
 
-def correlation_map(course: Float[np.ndarray, " samples"], measured: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, " vertices"]:
-    """Pearson's r of one standardised course with every vertex of one run; NaN at constant vertices.
-
-    One pass over the responses: with x of mean 0 and unit deviation, r = x . y / (n sd(y)).
-    """
-    n = len(course)
+def deviation(measured: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, " vertices"]:
+    """Standard deviation over the samples of one run, float32; NaN at constant vertices, which carry no data."""
     y = np.asarray(measured, np.float32)
+    y = y - y[:1]  # raw responses lie far from 0: their squares would drown the variance
     mean = y.mean(axis=0)
-    deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", y, y) / n - mean * mean, 0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(deviation > 1e-6, (course.astype(np.float32) @ y) / (n * deviation), np.nan).astype(np.float32)
+    deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", y, y) / len(y) - mean * mean, 0))
+    return np.where(deviation > 1e-6, deviation, np.nan).astype(np.float32)
+
+
+def correlation_map(
+    course: Float[np.ndarray, " samples"], measured: Float[np.ndarray, "samples vertices"], deviation: Float[np.ndarray, " vertices"]
+) -> Float[np.ndarray, " vertices"]:
+    """Pearson's r of one standardised course with every vertex of one run, given the vertices' `deviation`; NaN where that is NaN.
+
+    With x of mean 0 and unit deviation, r = x . y / (n sd(y)): one pass over the responses, which need not be centred.
+    """
+    return np.asarray((course.astype(np.float32) @ measured) / (len(course) * deviation), np.float32)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from saebrain.errors import InputError, MissingStepError
 
@@ -52,15 +52,10 @@ def open_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, sa
     return responses
 
 
-def constant_vertices(run: Float[np.ndarray, "samples vertices"]) -> Bool[np.ndarray, " vertices"]:
-    """Vertices that do not vary within a run, and so carry no data."""
-    return np.asarray((run == run[:1]).all(axis=0))
-
-
 def _open(path: Path) -> Float[np.ndarray, "samples vertices"]:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        return np.lib.format.open_memmap(path, mode="r")  # of one plain array only: nothing is unpickled, no archive opened
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
 
 
@@ -70,13 +65,16 @@ def _check(path: Path, expected: Responses) -> None:
     array = _open(path)
     want = (expected.samples, expected.vertices)
     if array.ndim != 2 or array.shape[1] != expected.vertices:
-        raise InputError(f"{path}: received shape {array.shape}, expected {want} (samples x vertices, left hemisphere first); resample to the study's space")
+        raise InputError(
+            f"{path}: received shape {array.shape}, expected {want} (samples x vertices, left hemisphere first); resample to the study's space"
+        )
     if array.shape[0] != expected.samples:
-        raise InputError(f"{path}: received {array.shape[0]} samples, expected {expected.samples}; mend the file or `responses.samples` in study.toml")
+        raise InputError(
+            f"{path}: received {array.shape[0]} samples, expected {expected.samples}; mend the file or `responses.samples` in study.toml"
+        )
     if array.dtype.kind != "f":
         raise InputError(f"{path}: received {array.dtype} values, expected float32; convert the array")
     bad = ~np.isfinite(array).all(axis=0)
     if bad.any():
-        raise InputError(
-            f"{path}: {int(bad.sum()):,} vertices hold NaN or infinite values (first: vertex {int(bad.argmax())}); write a constant 0 where there is no data"
-        )
+        count, first = int(bad.sum()), int(bad.argmax())
+        raise InputError(f"{path}: NaN or infinite values at {count:,} vertices (first: vertex {first}); write a constant 0 where there is no data")

@@ -14,12 +14,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from saebrain.activations import LanguageModel, hidden_states
+from saebrain.activations import LanguageModel, check_layers, check_window, hidden_states
 from saebrain.atomic import write_array, write_json
 from saebrain.errors import InputError
 from saebrain.progress import Report, silent
@@ -41,12 +41,12 @@ class Shards:
         Raises
         ------
         InputError
-            If the folder has no index or lacks a shard.
+            If the folder has no index, a damaged one, or lacks a shard.
         """
-        path = folder / "index.json"
-        if not path.is_file():
-            raise InputError(f"{folder}: no index.json, so no activations; run: python -m saebrain activations corpus")
-        shards = cls(folder, json.loads(path.read_text(encoding="utf-8")))
+        index = _read_index(folder)
+        if not index:
+            raise InputError(f"{folder}: no index.json, so no activations; run: python -m saebrain activations")
+        shards = cls(folder, index)
         missing = [n for n in range(shards.count) if not shards.complete(n)]
         if missing:
             raise InputError(f"{folder}: {len(missing)} of {shards.count} shards missing; run the same `activations` command again to resume")
@@ -69,19 +69,21 @@ class Shards:
 
     def read(self, layer: int, number: int) -> Float[np.ndarray, "tokens d_model"]:
         """One shard of one layer as a read-only memory map, float16."""
-        return np.load(self.path(layer, number), mmap_mode="r", allow_pickle=False)
+        return _load(self.path(layer, number), mmap_mode="r")
 
     def tokens(self, number: int) -> Int[np.ndarray, " tokens"]:
         """Token ids of one shard."""
-        return np.load(self._beside("tokens", number), allow_pickle=False)
+        return _load(self._beside("tokens", number))
 
     def surprisal(self, number: int) -> Float[np.ndarray, " tokens"]:
         """Surprisal of the tokens of one shard, in bits."""
-        return np.load(self._beside("surprisal", number), allow_pickle=False)
+        return _load(self._beside("surprisal", number))
 
     def complete(self, number: int) -> bool:
         """Whether all of one shard has been written; its token ids come last."""
-        return self._beside("tokens", number).is_file() and all(self.path(layer, number).is_file() for layer in self.layers)
+        beside = ["tokens", *(["surprisal"] if self.index.get("surprisal") else [])]
+        needed = [*(self._beside(kind, number) for kind in beside), *(self.path(layer, number) for layer in self.layers)]
+        return all(path.is_file() for path in needed)
 
     def _beside(self, kind: str, number: int) -> Path:
         return self.folder / kind / f"{number:05d}.npy"
@@ -99,6 +101,7 @@ def collect(
     surprisal: bool = False,
     shard_tokens: int = SHARD_TOKENS,
     provenance: dict[str, Any] | None = None,
+    replace: bool = False,
     report: Report = silent,
 ) -> Shards:
     """Read documents and write their hidden states shard by shard.
@@ -110,14 +113,21 @@ def collect(
     ----------
     stride : int, optional
         See :mod:`saebrain.activations`; by default windows do not overlap.
+    provenance : dict, optional
+        What else the activations depend on, JSON values; goes into index.json.
+    replace : bool
+        Remove activations of something else that ``folder`` holds, instead of refusing.
 
     Raises
     ------
     InputError
-        If ``folder`` holds activations of something else, or a state does not fit float16.
+        If ``folder`` holds activations of something else, the model has no such layer or too few positions, or a state
+        does not fit float16.
     """
-    groups = list(_groups(documents, shard_tokens))
+    check_layers(model, layers)
     stride = stride or window
+    check_window(model, window)
+    groups = list(_groups(documents, shard_tokens))
     index = {
         **(provenance or {}),
         "model": model.name,
@@ -129,7 +139,7 @@ def collect(
         "surprisal": surprisal,
         "shard_tokens": [sum(len(document) for document in group) for group in groups],
     }
-    _claim(folder, index)
+    _claim(folder, index, replace=replace)
     shards = Shards(folder, index)
     total = sum(index["shard_tokens"])
     done = 0
@@ -150,11 +160,32 @@ def collect(
     return shards
 
 
-def _claim(folder: Path, index: dict[str, Any]) -> None:
+def _claim(folder: Path, index: dict[str, Any], *, replace: bool) -> None:
+    held = _read_index(folder)
+    if held and held != index:
+        if not replace:
+            raise InputError(f"{folder}: holds activations of another model, corpus or setting; choose another folder or remove it")
+        for path in folder.glob("*/[0-9]*.npy"):
+            path.unlink()
+    write_json(folder / "index.json", index)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """What the folder holds; empty if there is no index."""
     path = folder / "index.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != index:
-        raise InputError(f"{folder}: holds activations of another model, corpus or setting; choose another folder or remove it")
-    write_json(path, index)
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove the folder and run the same command again") from error
+
+
+def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    try:
+        return np.asanyarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it and run the same `activations` command again") from error
 
 
 def _groups(documents: Sequence[Int[np.ndarray, " tokens"]], shard_tokens: int) -> Iterator[list[Int[np.ndarray, " tokens"]]]:
@@ -169,7 +200,7 @@ def _groups(documents: Sequence[Int[np.ndarray, " tokens"]], shard_tokens: int) 
 
 
 def _half(states: Float[np.ndarray, "tokens d_model"], layer: int) -> Float[np.ndarray, "tokens d_model"]:
-    largest = float(np.abs(states).max())
-    if not largest < np.finfo(np.float16).max:
+    largest = float(np.abs(states).max(initial=0.0))
+    if not largest <= float(np.finfo(np.float16).max):
         raise InputError(f"layer {layer}: a hidden state of {largest:.3g} does not fit float16; choose another layer or prefix token")
     return states.astype(np.float16)

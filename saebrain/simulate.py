@@ -18,9 +18,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import fft, signal, stats
+from scipy import fft, signal
 
-from saebrain.design import sample_times
+from saebrain.design import haemodynamic_response, sample_times
 from saebrain.errors import InputError
 
 RESTING_TR_S = 1.4
@@ -73,12 +73,6 @@ def phase_randomised(bold: Float[np.ndarray, "samples vertices"], rng: np.random
         phase[-1] = 1  # the Nyquist bin of a real series is real
     spectrum *= phase[:, None]
     return fft.irfft(spectrum, n=len(bold), axis=0, workers=-1).astype(np.float32)
-
-
-def haemodynamic_response(t_s: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Double-gamma response with a peak at 5 s and an undershoot at 15 s (Glover 1999), of unit sum on the given grid."""
-    response = stats.gamma.pdf(t_s, 6) - stats.gamma.pdf(t_s, 16) / 6
-    return response / response.sum()
 
 
 def convolved(
@@ -138,6 +132,6 @@ def respond(
     strength: float,
 ) -> Float[np.ndarray, "samples vertices"]:
     """Noise plus planted signals; vertices without data stay 0."""
-    data: Bool[np.ndarray, " vertices"] = noise.any(axis=0)
+    data: Bool[np.ndarray, " vertices"] = np.asarray(noise.any(axis=0))
     planted = (signals.astype(np.float32) @ weights) * np.float32(strength)
     return np.where(data, noise + planted, np.float32(0))

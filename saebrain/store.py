@@ -44,7 +44,7 @@ def read_table(path: Path, command: str, columns: list[str] | None = None) -> pd
     try:
         return pd.DataFrame(pq.read_table(path, columns=columns).to_pandas())
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); remove it and run: {command}") from error
+        raise InputError(f"{path}: damaged ({_first_line(error)}); remove it and run: {command}") from error
 
 
 def write_codes(path: Path, codes: SparseCodes) -> None:
@@ -60,37 +60,50 @@ def read_codes(path: Path, n_features: int) -> SparseCodes:
     return SparseCodes.sort(table["feature"].to_numpy(), table["token"].to_numpy(), table["value"].to_numpy(), n_features)
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 class FeatureStore:
     """The feature tables of one layer, opened for queries."""
 
     def __init__(self, features: Path, tokens: Path, labels: Path) -> None:
-        """Open; the files must be there.
+        """Open; the files must be there, ``tokens`` in the study's own folder.
 
         Raises
         ------
         MissingStepError
             Naming the first missing table's command.
+        InputError
+            If a table is damaged.
         """
         needed = {
             "tokens": (tokens, "activations"),
-            "codes": (features / "codes.parquet", "features"),
+            "codes": (features / "codes.parquet", "sae encode"),
             "features": (features / "features.parquet", "features"),
             "contexts": (features / "contexts.parquet", "features"),
             "labels": (labels, "labels"),
         }
         for name, (path, step) in needed.items():
             if not path.is_file():
-                raise MissingStepError(f"{name} table", f"python -m saebrain {step}")
+                raise MissingStepError(f"{name} table of study {tokens.parent}", f"python -m saebrain {step} {tokens.parent}")
         self._connection = duckdb.connect()
-        for name, (path, _) in needed.items():
-            self._connection.read_parquet(str(path), file_row_number=name == "tokens").create_view(name)
-        self._parcels = features / "parcels.parquet"
+        for name, (path, step) in needed.items():
+            try:
+                self._connection.read_parquet(str(path), file_row_number=name == "tokens").create_view(name)
+            except duckdb.Error as error:
+                raise InputError(f"{path}: damaged ({_first_line(error)}); remove it and run: python -m saebrain {step} {tokens.parent}") from error
+        self._study, self._features = tokens.parent, features
         self._local = threading.local()
 
     def _query(self, sql: str, parameters: list[Any] | None = None) -> pd.DataFrame:
         if not hasattr(self._local, "cursor"):
             self._local.cursor = self._connection.cursor()
-        return pd.DataFrame(self._local.cursor.execute(sql, parameters or []).df())
+        try:
+            return pd.DataFrame(self._local.cursor.execute(sql, parameters or []).df())
+        except duckdb.Error as error:
+            again = f"python -m saebrain sae encode {self._study} && python -m saebrain features {self._study}"
+            raise InputError(f"{self._features}: a table cannot be read ({_first_line(error)}); remove the folder and run: {again}") from error
 
     def features(self) -> pd.DataFrame:
         """One row a feature: statistics, the word at its strongest activation, every machine label."""
@@ -105,9 +118,9 @@ class FeatureStore:
         )
         labels = self._query("SELECT feature, annotator, label FROM labels").pivot(index="feature", columns="annotator", values="label")
         table = table.join(labels, on="feature")
-        if self._parcels.is_file():
-            best = self._connection.cursor().read_parquet(str(self._parcels)).df()
-            table = table.merge(best, on="feature", how="left")
+        parcels = self._features / "parcels.parquet"
+        if parcels.is_file():
+            table = table.merge(read_table(parcels, f"python -m saebrain encode {self._study}"), on="feature", how="left")
         return table
 
     def feature(self, feature: int) -> pd.Series:

@@ -7,11 +7,12 @@ to the study folder; ``shipped:NAME`` stands for a file or folder that comes wit
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, field_validator, model_validator
 
 from saebrain.errors import InputError, MissingStepError
 
@@ -23,7 +24,7 @@ STUDY_VARIABLE = "SAEBRAIN_STUDY"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(_Section):
@@ -57,6 +58,19 @@ class RunSection(_Section):
     source: str
     """``.txt``: text, spoken by the speech-rate model; ``.csv``, ``.tsv`` or ``.TextGrid``: words with their times."""
     language: str = Field("en", pattern=r"^[a-z]{2,3}$")
+    tier: str = "words"
+    """Tier of a TextGrid."""
+    strip: str | None = None
+    """Regular expression for what is cut from every word of a file with times, such as a token code."""
+
+    @field_validator("strip")
+    @classmethod
+    def _compiles(cls, strip: str | None) -> str | None:
+        try:
+            re.compile(strip or "")
+        except re.error as error:
+            raise ValueError(f"no valid regular expression ({error})") from error
+        return strip
 
 
 class StimulusSection(_Section):
@@ -82,7 +96,7 @@ class SimulationSection(_Section):
     """Planted responses on real resting-state BOLD; present only in studies whose responses are simulated."""
 
     subjects: int = Field(3, ge=1)
-    strength: float = Field(0.5, ge=0)
+    strength: float = Field(0.25, ge=0)
     """Standard deviation of the planted signal at a vertex of weight 1, that of the noise being 1; 0 plants nothing."""
     lexicon: str = "shipped:demo/lexicon.toml"
     """Words that the planted responses follow."""
@@ -115,14 +129,14 @@ class LabelsSection(_Section):
 class EncodingSection(_Section):
     """From features to predicted responses."""
 
-    delays_s: list[float] = Field(default=[2.8, 4.2, 5.6, 7.0], min_length=1)
+    delays_s: list[NonNegativeFloat] = Field(default=[2.8, 4.2, 5.6, 7.0], min_length=1)
     """Delays of the finite impulse response, in seconds; each is rounded to whole samples."""
     downsampling: Literal["lanczos", "average", "sum"] = "lanczos"
     pooling: Literal["sum", "mean", "max", "last"] = "sum"
     """How the tokens of a word become one value."""
     scaling: Literal["centre", "unit"] = "centre"
     """Within each run features are centred, and with ``unit`` also divided by their standard deviation."""
-    alphas: list[float] = Field(default=[0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], min_length=1)
+    alphas: list[PositiveFloat] = Field(default=[0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], min_length=1)
     """Ridge penalties to choose from, for kernels whose mean diagonal is 1."""
 
 

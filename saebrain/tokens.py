@@ -27,15 +27,17 @@ def tokenise(tokenizer: Any, text: str, spans: Int[np.ndarray, "words 2"]) -> pd
     -------
     DataFrame
         position, token_id, text, word. The texts of all tokens joined give ``text`` back; a token belongs to the word
-        of its last character, so that a leading space counts to the word behind it.
+        of its last character, one of spaces alone to the word behind it.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"tokenizer {type(tokenizer).__name__} gives no character offsets; use a model with a fast tokenizer (tokenizer.json)")
     encoded = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
-    stops = np.array([stop for _, stop in encoded["offset_mapping"]], dtype=np.int64)
-    # A character split over several tokens is shown with the last of them.
-    starts = np.concatenate([[0], stops[:-1]])
-    word = np.searchsorted(spans[:, 0], np.maximum(stops - 1, 0), side="right") - 1
+    offsets = encoded["offset_mapping"]
+    stops = np.array([stop for _, stop in offsets], dtype=np.int64)
+    last = np.array([start + len(text[start:stop].rstrip() or text[start:stop]) - 1 for start, stop in offsets], dtype=np.int64)
+    # A character split over several tokens is shown with the first of them.
+    starts = np.concatenate([[0], stops[:-1]]).astype(np.int64)
+    word = np.minimum(np.searchsorted(spans[:, 1], last, side="right"), len(spans) - 1)
     return pd.DataFrame(
         {
             "position": np.arange(len(stops), dtype=np.int32),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,11 @@ from saebrain import design
 from saebrain.encoding import delayed_kernel, leave_one_run_out, linear_kernel
 from saebrain.labels import agreed
 from saebrain.maps import haemodynamic, standardised
+from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.responses import open_study_responses
 from saebrain.pipeline.results import Result, read_result, result_folder, write_result
-from saebrain.pipeline.selection import NUISANCE, select, standard_selections, study_codebook
+from saebrain.pipeline.selection import ALL, NUISANCE, select, standard_selections, study_codebook
+from saebrain.pipeline.steps import require
 from saebrain.pipeline.stimulus import Stimulus, load_stimulus
 from saebrain.progress import Report
 from saebrain.responses import Responses
@@ -38,7 +41,19 @@ def encode(study: Study, report: Report) -> None:
 
 
 def encode_one(study: Study, selection: str) -> Result:
-    """Score one selection, or return the result that is already there."""
+    """Score one selection, or return the result that is already there.
+
+    Raises
+    ------
+    MissingStepError
+        If what the encode step needs is missing or out of date.
+    InputError
+        If the selection is unknown or has no features.
+    """
+    # The result is filed under the records of these steps, so what it is computed from must be theirs.
+    require(study, STEPS["encode"], STEPS)
+    if selection not in (ALL, NUISANCE):
+        study_codebook(study).validate_label(selection)  # before the responses are read, which takes seconds
     if not (result_folder(study, selection) / "result.json").is_file():
         Problem.load(study).run(selection)
     return read_result(study, selection)
@@ -92,7 +107,7 @@ class Problem:
         r = np.zeros((courses.shape[1], len(self.atlas.parcels)))
         for measured in self.measured.values():
             means = parcel_means(measured, self.atlas)
-            for a, b in zip(starts[:-1], starts[1:], strict=True):
+            for a, b in pairwise(starts):
                 x, y = standardised(courses[a:b]), standardised(means[a:b])
                 r += (x.T @ y) / ((b - a) * len(self.measured) * len(self.stimulus.run_lengths))
         active = courses.any(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from jaxtyping import Float
 
 from saebrain import features as feature_steps
 from saebrain import labels as label_steps
-from saebrain.activations import LanguageModel, check_layers, load_model, load_tokenizer, unembedding
+from saebrain.activations import LanguageModel, check_layers, load_model, unembedding
 from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
@@ -47,7 +48,7 @@ def stimulus(study: Study, report: Report) -> None:
                 lead_in_s=section.lead_in_s,
             )
         else:
-            words = read_words(path, run=run.name, language=run.language)
+            words = read_words(path, run=run.name, language=run.language, tier=run.tier, strip=run.strip)
         _check_length(words, study)
         runs.append(words)
         report(number + 1, len(section.runs))
@@ -68,13 +69,14 @@ def activations(study: Study, report: Report) -> None:
     """Write the hidden states of every run, and tokens.parquet with the surprisal of every token."""
     section = study.config.model
     words = read_table(study.words, "python -m saebrain stimulus")
-    tokenizer = load_tokenizer(section.source)
-    tables = {run: tokenise(tokenizer, *join(group)) for run, group in words.groupby("run", sort=False)}
     model = _load(study)
     check_layers(model, [section.layer])
+    tables = {run: tokenise(model.tokenizer, *join(group)) for run, group in words.groupby("run", sort=False)}
+    documents = [table["token_id"].to_numpy() for table in tables.values()]
+    text = hashlib.sha256(b"".join(ids.tobytes() for ids in documents)).hexdigest()[:16]
     shards = collect(
         model,
-        [table["token_id"].to_numpy() for table in tables.values()],
+        documents,
         [section.layer],
         study.activations,
         window=section.window,
@@ -82,7 +84,8 @@ def activations(study: Study, report: Report) -> None:
         batch_tokens=section.batch_tokens,
         surprisal=True,
         shard_tokens=1,
-        provenance={"runs": list(tables), "source": section.source},
+        provenance={"runs": list(tables), "text": text, "source": section.source, "dtype": section.dtype},
+        replace=True,
         report=report,
     )
     parts = [table.assign(run=run, surprisal_bits=shards.surprisal(n)) for n, (run, table) in enumerate(tables.items())]
@@ -187,8 +190,8 @@ def _token_texts(model: LanguageModel, ids: np.ndarray) -> dict[int, str]:
 
 def _word_vectors(model: LanguageModel, forms: list[str]) -> dict[str, Float[np.ndarray, " d_model"]]:
     """Input embedding of each word form (mean over its tokens, as written after a space), the mean over all forms taken off."""
-    table: Any = model.network.get_input_embeddings()  # type: ignore[operator]
-    matrix = table.weight.detach().float().cpu().numpy()
+    network: Any = model.network
+    matrix = network.get_input_embeddings().weight.detach().float().cpu().numpy()
     vectors = np.stack([matrix[model.tokenizer(f" {form}", add_special_tokens=False)["input_ids"]].mean(axis=0) for form in forms])
     vectors -= vectors.mean(axis=0)
     return dict(zip(forms, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))

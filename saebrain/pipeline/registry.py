@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from saebrain.pipeline.results import result_folder
+from saebrain.pipeline.selection import simulated_subjects, standard_selections, study_codebook
 from saebrain.pipeline.steps import Step
 from saebrain.sae.layout import CONFIG, WEIGHTS
 from saebrain.study import Study
@@ -19,10 +21,27 @@ def _sae_files(study: Study) -> list[Path]:
     return [folder / CONFIG, folder / WEIGHTS]
 
 
+def _shards(study: Study) -> list[Path]:
+    """Every file that saebrain.shards writes for the study's runs; not asked of it, as it brings torch."""
+    folders = [f"layer_{study.config.model.layer:02d}", "surprisal", "tokens"]
+    return [study.activations / folder / f"{number:05d}.npy" for folder in folders for number in range(len(study.run_names))]
+
+
 def _response_files(study: Study) -> list[Path]:
     if study.simulated:
         return []
     return sorted(study.responses.glob("*/*.npy"))
+
+
+def _written_responses(study: Study) -> list[Path]:
+    """Every file of the simulated responses; of real ones the folder, as the files are inputs."""
+    if study.config.simulation is None:
+        return [study.responses]
+    return [study.responses / subject / f"{run}.npy" for subject in simulated_subjects(study.config.simulation.subjects) for run in study.run_names]
+
+
+def _results(study: Study) -> list[Path]:
+    return [result_folder(study, name) / "result.json" for name in standard_selections(study_codebook(study))]
 
 
 def _lexicon(study: Study) -> list[Path]:
@@ -57,7 +76,7 @@ STEPS = {
             needs=("stimulus",),
             config=_reading,
             inputs=lambda s: [],
-            outputs=lambda s: [s.tokens, s.activations / "index.json"],
+            outputs=lambda s: [s.tokens, s.activations / "index.json", *_shards(s)],
         ),
         Step(
             name="codes",
@@ -101,7 +120,7 @@ STEPS = {
             needs=("activations",),
             config=lambda s: [s.config.responses.model_dump(), s.config.simulation and s.config.simulation.model_dump()],
             inputs=lambda s: [*_response_files(s), *_lexicon(s), s.resolve(s.config.labels.codebook)],
-            outputs=lambda s: [s.responses],
+            outputs=_written_responses,
         ),
         Step(
             name="encode",
@@ -112,7 +131,7 @@ STEPS = {
             needs=("labels", "responses"),
             config=lambda s: s.config.encoding.model_dump(),
             inputs=lambda s: [],
-            outputs=lambda s: [s.features / "parcels.parquet"],
+            outputs=lambda s: [s.features / "parcels.parquet", *_results(s)],
         ),
         Step(
             name="summary",

@@ -11,6 +11,7 @@ from saebrain.surface.atlas import desikan_killiany
 from saebrain.taxonomy import Codebook, load_codebook
 
 ALL, NUISANCE = "all", "nuisance"
+SIMULATED = "sim-"
 
 
 def study_codebook(study: Study) -> Codebook:
@@ -45,3 +46,8 @@ def subcategories(codebook: Codebook) -> list[str]:
 def standard_selections(codebook: Codebook) -> list[str]:
     """What the encode step scores: everything, nuisance alone, semantic, and each semantic subcategory."""
     return [NUISANCE, ALL, "semantic", *subcategories(codebook)]
+
+
+def simulated_subjects(count: int) -> list[str]:
+    """Names of simulated subjects; no real one should be called so."""
+    return [f"{SIMULATED}{number + 1:02d}" for number in range(count)]

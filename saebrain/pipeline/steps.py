@@ -53,11 +53,16 @@ class Step:
 
 def key(study: Study, step: Step, steps: dict[str, Step]) -> str:
     """The hash that names a step's result, 16 hexadecimal digits."""
+    inputs: dict[str, str] = {}
+    for path in step.inputs(study):
+        # A study may be moved, and with it what it holds; of files elsewhere several may have one name.
+        name = str(path.relative_to(study.folder)) if path.is_relative_to(study.folder) else path.name
+        inputs[name] = inputs.get(name, "") + fingerprint(path)
     content = {
         "step": step.name,
         "version": step.version,
         "config": step.config(study),
-        "inputs": {path.name: fingerprint(path) for path in step.inputs(study)},
+        "inputs": inputs,
         "needs": {name: key(study, steps[name], steps) for name in step.needs},
     }
     return digest(content)
@@ -89,11 +94,15 @@ def is_done(study: Study, step: Step, steps: dict[str, Step]) -> bool:
 
 def read_record(study: Study, name: str) -> dict[str, Any]:
     """What was noted when a step finished; empty if it has not."""
-    path = study.steps / f"{name}.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        record = json.loads(_record(study, name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _record(study: Study, name: str) -> Path:
+    return study.steps / f"{name}.json"
 
 
 def run(study: Study, step: Step, steps: dict[str, Step], progress: Callable[[str, str], AbstractContextManager[Report]]) -> bool:
@@ -109,11 +118,11 @@ def run(study: Study, step: Step, steps: dict[str, Step], progress: Callable[[st
     MissingStepError
         If a step before it has not run, or is out of date.
     """
-    for name in step.needs:
-        if not is_done(study, steps[name], steps):
-            raise MissingStepError(f"up-to-date result of step '{name}' in study {study.folder}", f"python -m saebrain {steps[name].verb} {study.folder}")
+    require(study, step, steps)
     if is_done(study, step, steps):
         return False
+    # Without its record a step that is killed runs again, even if study.toml is put back meanwhile.
+    _record(study, step.name).unlink(missing_ok=True)
     started = time.monotonic()
     module, function = step.run.split(":")
     with progress(step.title, step.unit) as report:
@@ -126,8 +135,23 @@ def run(study: Study, step: Step, steps: dict[str, Step], progress: Callable[[st
         "saebrain": __version__,
         "python": platform.python_version(),
     }
-    write_json(study.steps / f"{step.name}.json", record)
+    write_json(_record(study, step.name), record)
     return True
+
+
+def require(study: Study, step: Step, steps: dict[str, Step]) -> None:
+    """Make sure that all a step needs is there and belongs to the study as it is now.
+
+    Raises
+    ------
+    MissingStepError
+        Naming the first step that has to run before.
+    """
+    for name in step.needs:
+        if not is_done(study, steps[name], steps):
+            raise MissingStepError(
+                f"up-to-date result of step '{name}' in study {study.folder}", f"python -m saebrain {steps[name].verb} {study.folder}"
+            )
 
 
 def in_order(steps: dict[str, Step], last: str) -> Iterator[Step]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
-from sklearn.metrics import cohen_kappa_score
 
 from saebrain.atomic import write_json
 from saebrain.labels import agreed
@@ -141,6 +140,8 @@ def _label_counts(labels: Any, paths: tuple[str, ...]) -> dict[str, int]:
 
 def _kappa(labels: Any) -> float | None:
     """Cohen's kappa of the two machine annotators over the features that both labelled other than "unclear"; None if undefined."""
+    from sklearn.metrics import cohen_kappa_score  # slow to load, and only this step needs it
+
     table = labels.pivot(index="feature", columns="annotator", values="label")
     if table.shape[1] != 2:
         return None

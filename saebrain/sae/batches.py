@@ -39,15 +39,24 @@ def shuffled(
     """Endless batches: shards in a new random order every epoch, tokens mixed within a buffer of a few shards.
 
     The order depends on ``seed`` alone. Memory is that of the buffer, ``BUFFER_SHARDS`` shards in half precision.
+
+    Raises
+    ------
+    InputError
+        If the shards hold no full batch.
     """
     rng = np.random.default_rng(seed)
-    while True:
+    some = True
+    while some:
+        some = False
         order = rng.permutation(numbers)
         for first in range(0, len(order), BUFFER_SHARDS):
             buffer = np.concatenate([_ordinary(shards.read(layer, int(n)), max_norm) for n in order[first : first + BUFFER_SHARDS]])
             rows = rng.permutation(len(buffer))
             for at in range(0, len(rows) - batch + 1, batch):
+                some = True
                 yield torch.from_numpy(buffer[rows[at : at + batch]].astype(np.float32))
+    raise InputError(f"{shards.folder}: fewer than {batch} tokens with an ordinary norm, not one batch; collect more tokens")
 
 
 def in_order(

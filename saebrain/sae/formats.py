@@ -1,6 +1,6 @@
 """Reading and writing SAEs on disk in the SAELens v6 layout: ``cfg.json`` and ``sae_weights.safetensors`` in a folder.
 
-Weights are written in half precision and computed with in float32. What SAELens needs stands at the top level of
+Weights are written in half precision (those that do not fit it in float32) and computed with in float32. What SAELens needs stands at the top level of
 cfg.json; what saebrain adds (training tokens, quality figures, units) stands under ``metadata``.
 """
 
@@ -11,15 +11,17 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from saebrain.atomic import replacing, write_json
 from saebrain.errors import InputError
 from saebrain.sae.layout import CONFIG, REQUIRED, WEIGHTS, read_config
 from saebrain.sae.topk import TopK
 
+
 def write(sae: TopK, folder: Path) -> None:
     """Write a SAE; weights first, so that a folder with a cfg.json is complete."""
-    weights = {name: getattr(sae, name).detach().to(torch.float16).contiguous() for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    weights = {name: _half(getattr(sae, name).detach()).contiguous() for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
     config = {
@@ -34,6 +36,12 @@ def write(sae: TopK, folder: Path) -> None:
         "metadata": sae.metadata,
     }
     write_json(folder / CONFIG, config)
+
+
+def _half(weights: Tensor) -> Tensor:
+    """Half precision, unless a weight would overflow it."""
+    half = weights.to(torch.float16)
+    return half if bool(torch.isfinite(half).all()) else weights
 
 
 def read(folder: Path) -> TopK:

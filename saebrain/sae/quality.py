@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from saebrain.errors import InputError
 from saebrain.sae.topk import TopK
 
 
@@ -28,7 +29,13 @@ class Quality:
 
 
 def measure(sae: TopK, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quality:
-    """Measure a SAE on batches of hidden states; sums are kept in float64, memory does not grow with tokens."""
+    """Measure a SAE on batches of hidden states; sums are kept in float64, memory does not grow with the number of batches.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 tokens.
+    """
     error = square = 0.0
     total = torch.zeros(sae.d_in, dtype=torch.float64)
     fired = torch.zeros(sae.n_features, dtype=torch.bool)
@@ -43,6 +50,6 @@ def measure(sae: TopK, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quali
         fired[codes.features[on]] = True
         n_tokens += len(x)
     if n_tokens < 2:
-        raise ValueError(f"{n_tokens} tokens: at least 2 are needed to measure a SAE")
+        raise InputError(f"{n_tokens} tokens with an ordinary norm: at least 2 are needed to measure a SAE; check that it was made for this model and layer")
     variance = square - float(total.square().sum()) / n_tokens
     return Quality(error / variance, active / n_tokens, 1 - float(fired.float().mean()), n_tokens)

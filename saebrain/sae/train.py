@@ -4,10 +4,11 @@ Loss per batch, with x in units where its mean squared deviation from b_dec is 1
 
     L = |x - x_hat|^2 / (B d)  +  c_aux |e - e_hat|^2 / |e|^2
 
-e = x - x_hat (held fixed) and e_hat its reconstruction from the ``k_aux`` strongest *dead* features, those that were
-active on none of the last ``dead_after`` tokens (Gao et al. 2024, section 2.4 and appendix A.2). Only the encoder's
-forward pass is a dense product: with the code A (tokens x features, k non-zeros a row) as a sparse matrix, the decoder's
-gradient is A^T g and the encoder's D^T (x - b_dec), D having A's pattern. That is what makes a step fast on a CPU.
+e = x - x_hat (held fixed, as is b_dec in the second term) and e_hat its reconstruction from the ``k_aux`` strongest
+*dead* features, those that were active on none of the last ``dead_after`` tokens (Gao et al. 2024, section 2.4 and
+appendix A.2). Only the encoder's forward pass is a dense product: with the code A (tokens x features, k non-zeros a row)
+as a sparse matrix, the decoder's gradient is A^T g and the encoder's D^T (x - b_dec), D having A's pattern. That is what
+makes a step fast on a CPU.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 from saebrain.sae.topk import TopK
 
@@ -45,6 +47,10 @@ class TrainConfig:
     dead_after: int = 250_000
     """Tokens without activation after which a feature counts as dead."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.n_features:
+            raise InputError(f"k = {self.k} with {self.n_features} features: k must be between 1 and the number of features")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""Features: find one, and see what it is about and where on the cortex it predicts."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from saebrain.pipeline.state import check
+from saebrain.ui import data, feature_list, feature_page
+from saebrain.ui.frame import frame, heading
+from saebrain.ui.selection import View
+
+with frame("features") as study:
+    heading("Features", study)
+    check(study, "labels")
+    table = data.table(study)
+    view = View("features")
+    rows = feature_list.filters(view, study, table)
+    number = feature_list.choose(view, table, rows)
+    st.divider()
+    feature_page.show(view, study, table, rows, number)

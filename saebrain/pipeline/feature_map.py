@@ -1,0 +1,98 @@
+"""The cortical map of a single feature: how its haemodynamic course correlates with every vertex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from saebrain import design
+from saebrain.maps import correlation_map, deviation, haemodynamic, standardised
+from saebrain.pipeline.state import check
+from saebrain.responses import VERTICES, Responses
+from saebrain.store import read_table
+from saebrain.study import EncodingSection, ResponsesSection, Study
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run as tokens, words and samples."""
+
+    first_token: int
+    word_of_token: Int[np.ndarray, " tokens"]
+    downsampling: sparse.csr_array
+
+    @classmethod
+    def of(cls, name: str, words: pd.DataFrame, tokens: pd.DataFrame, response: ResponsesSection, section: EncodingSection) -> _Run:
+        rows = np.flatnonzero(tokens["run"] == name)
+        onset = words.loc[words["run"] == name, "onset_s"].to_numpy()
+        matrix = design.downsampling(onset, samples=response.samples, tr_s=response.tr_s, how=section.downsampling)
+        return cls(int(rows[0]), tokens["word"].to_numpy()[rows], sparse.csr_array(matrix.astype(np.float32)))
+
+
+class FeatureMapper:
+    """What the map of any feature needs, read once; the responses themselves stay on disk and are mapped into memory."""
+
+    def __init__(self, study: Study) -> None:
+        """Read words and tokens, and measure how much every vertex varies (one pass over the responses).
+
+        Raises
+        ------
+        MissingStepError
+            If the responses, or what they need, are not there.
+        """
+        check(study, "responses")
+        words = read_table(study.words, f"python -m saebrain stimulus {study.folder}", ["run", "onset_s"])
+        tokens = read_table(study.tokens, f"python -m saebrain activations {study.folder}", ["run", "word"])
+        self._section, self._response = study.config.encoding, study.config.responses
+        self._runs = [_Run.of(name, words, tokens, self._response, self._section) for name in study.run_names]
+        # Checked by the responses step: not read again in full here.
+        subjects = sorted(path.name for path in study.responses.iterdir() if path.is_dir() and not path.name.startswith("."))
+        vertices = VERTICES[self._response.space]
+        self._responses = Responses(study.responses, subjects, study.run_names, self._response.tr_s, self._response.samples, vertices)
+        self._deviation = {(subject, run): deviation(self._responses.read(subject, run)) for subject in subjects for run in study.run_names}
+
+    @property
+    def subjects(self) -> list[str]:
+        return self._responses.subjects
+
+    def courses(self, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> list[Float[np.ndarray, " samples"]]:
+        """A feature's course in every run: pooled over words, downsampled, convolved with the haemodynamic response, standardised.
+
+        Parameters
+        ----------
+        token, value
+            Tokens (rows of tokens.parquet) at which the feature is active, and its activations there.
+        """
+        return [self._course(run, token, value) for run in self._runs]
+
+    def map(self, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> Float[np.ndarray, "subjects vertices"]:
+        """Pearson's r of a feature's course with every vertex, mean over runs; NaN where a vertex has no data in some run.
+
+        Runs in which the feature's course does not vary are left out; without any other run all of the map is NaN.
+        """
+        courses = [(run, course) for run, course in zip(self._responses.runs, self.courses(token, value), strict=True) if course.any()]
+        maps = np.full((len(self.subjects), self._responses.vertices), np.nan, np.float32)
+        for row, subject in enumerate(self.subjects):
+            if courses:
+                maps[row] = np.mean(
+                    [correlation_map(course, self._responses.read(subject, run), self._deviation[subject, run]) for run, course in courses], axis=0
+                )
+        return maps
+
+    def _course(self, run: _Run, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> Float[np.ndarray, " samples"]:
+        inside = (token >= run.first_token) & (token < run.first_token + len(run.word_of_token))
+        pooled = design.pool_tokens(
+            np.zeros(int(inside.sum()), int),
+            token[inside] - run.first_token,
+            value[inside],
+            run.word_of_token,
+            n_words=run.downsampling.shape[1],
+            n_features=1,
+            how=self._section.pooling,
+        )
+        course = design.standardise((run.downsampling @ pooled).toarray().astype(np.float32), unit=False)
+        return standardised(haemodynamic(course, [self._response.samples], self._response.tr_s))[:, 0]

@@ -1,0 +1,183 @@
+"""Maps of the cortex on a page: the picture, its words in HTML (which follow the theme at once), and its exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Bool, Float, Int, UInt8
+
+from saebrain.surface.atlas import desikan_killiany
+from saebrain.surface.colour import DIVERGING
+from saebrain.surface.figure import categories_png, figure_png
+from saebrain.surface.gifti import func_gii, vertex_csv
+from saebrain.surface.lettering import format_ticks, nice_ticks
+from saebrain.surface.mesh import HEMISPHERES, fsaverage5
+from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY
+from saebrain.surface.raster import Cell
+from saebrain.surface.render import cells
+from saebrain.ui import data
+from saebrain.ui.text import escaped
+
+SURFACES = ("inflated", "pial", "white", "flat")
+EXPORT_WIDTH = 2400
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a map is drawn. Below ``threshold`` (of the absolute value) the folds are shown."""
+
+    surface: str = SURFACES[0]
+    threshold: float = 0.0
+    outlines: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The colour bar: its name with the unit, and its ends, -reach and reach."""
+
+    label: str
+    reach: float
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """A map of categories: row of the palette at every vertex, -1 for none; the words for none; where anything was measured."""
+
+    index: Int[np.ndarray, " vertices"]
+    palette: UInt8[np.ndarray, "categories 3"]
+    names: Sequence[str]
+    none: str
+    measured: Bool[np.ndarray, " vertices"]
+
+
+def show_map(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, alt: str, rows: int = 1) -> None:
+    """A map in four views, in one or two rows, with the names of the views and a colour bar; ``alt`` says it in words."""
+    swatches = [_swatch(f"below {look.threshold:g}", FOLDS_COLOUR)] if look.threshold > 0 else []
+    swatches += [_swatch(*MASK_ENTRY)] if np.isnan(values).any() else []
+    pictures = data.map_pictures(values, look.surface, look.threshold, scale.reach, look.outlines, rows)
+    _show(pictures, look, alt, _bar(values, scale, look.threshold) + "".join(swatches))
+
+
+def show_categories(found: Categories, look: Look, *, alt: str) -> None:
+    """A map of categories in four views, with the names of the views and a legend."""
+    entries = [_swatch(name, colour) for name, colour in zip(found.names, found.palette, strict=True)]
+    entries += [_swatch(found.none, FOLDS_COLOUR), *([] if found.measured.all() else [_swatch(*MASK_ENTRY)])]
+    pictures = data.category_pictures(found.index, found.palette, found.measured, look.surface, look.outlines)
+    _show(pictures, look, alt, "".join(entries))
+
+
+def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, stem: str, title: str) -> None:
+    """Buttons for the figure (PNG on white, with title and colour bar), the map per hemisphere (GIFTI) and per vertex (CSV)."""
+
+    def figure() -> bytes:
+        return figure_png(
+            values,
+            label=scale.label,
+            title=title,
+            surface=look.surface,
+            threshold=look.threshold,
+            vmax=scale.reach,
+            outlines=_outlines(look),
+            width=EXPORT_WIDTH,
+            background="white",
+        )
+
+    table = ("Vertices (CSV)", lambda: vertex_csv(values, desikan_killiany()).encode(), f"{stem}_vertices.csv", "text/csv")
+    _downloads([("Figure (PNG)", figure, f"{stem}.png", "image/png"), *_gifti(values, stem, title), table])
+
+
+def category_downloads(found: Categories, look: Look, *, stem: str, title: str) -> None:
+    """Buttons for the figure (PNG on white, with title and legend) and the index of the category per hemisphere (GIFTI)."""
+
+    def figure() -> bytes:
+        return categories_png(
+            found.index,
+            found.palette,
+            found.names,
+            none=found.none,
+            title=title,
+            measured=found.measured,
+            surface=look.surface,
+            outlines=_outlines(look),
+            width=EXPORT_WIDTH,
+            background="white",
+        )
+
+    index = np.where(found.measured, found.index, np.nan)
+    _downloads([("Figure (PNG)", figure, f"{stem}.png", "image/png"), *_gifti(index, stem, title)])
+
+
+_Download = tuple[str, Callable[[], bytes], str, str]  # label, content, file name, type
+
+
+def _gifti(values: Float[np.ndarray, " vertices"], stem: str, name: str) -> list[_Download]:
+    halves = {hemisphere: values[fsaverage5().vertices_of(hemisphere)] for hemisphere in HEMISPHERES}
+    return [
+        (
+            f"{hemisphere.capitalize()} (GIFTI)",
+            lambda half=half, hemisphere=hemisphere: func_gii(half, hemisphere, name).to_bytes(),
+            f"{stem}_hemi-{hemisphere[0].upper()}.func.gii",
+            "application/octet-stream",
+        )
+        for hemisphere, half in halves.items()
+    ]
+
+
+def _downloads(files: Sequence[_Download]) -> None:
+    # Made only when asked for, and without drawing the page again.
+    with st.container(horizontal=True, horizontal_alignment="center", gap="small"):
+        for label, content, name, mime in files:
+            st.download_button(label, content, name, mime, on_click="ignore", icon=":material/download:", type="tertiary")
+
+
+def _outlines(look: Look) -> Int[np.ndarray, " vertices"] | None:
+    return desikan_killiany().labels if look.outlines else None
+
+
+def _show(pictures: list[bytes], look: Look, alt: str, legend: str) -> None:
+    """Rows of views, each with the names of the views above, and the legend below."""
+    places = cells(look.surface, data.PICTURE_WIDTH)
+    per_row = len(places) // len(pictures)
+    with st.container(gap=None):
+        for row, picture in enumerate(pictures):
+            st.html(_view_names(places[row * per_row : (row + 1) * per_row]))
+            st.image(picture, width="stretch", alt=alt if row == 0 else f"{alt} (continued)")
+        st.html(f'<div class="sb sb-colours">{legend}</div>')
+
+
+def _view_names(places: Sequence[Cell]) -> str:
+    columns = " ".join(f"{place.right - place.left}fr" for place in places)
+    names = "".join(f"<span>{escaped(place.name)}</span>" for place in places)
+    return f'<div class="sb sb-views" style="grid-template-columns: {columns}">{names}</div>'
+
+
+def _bar(values: Float[np.ndarray, " vertices"], scale: Scale, threshold: float) -> str:
+    """A diverging colour bar, grey where the threshold hides values, pointed where values lie beyond its ends."""
+    rows = np.linspace(0, len(DIVERGING) - 1, 33).round().astype(int)
+    stops = ", ".join(f"{_rgb(DIVERGING[row])} {place:.1f}%" for row, place in zip(rows, np.linspace(0, 100, 33), strict=True))
+    hidden = 50 * min(threshold / scale.reach, 1.0)
+    grey, low, high = _rgb(FOLDS_COLOUR), f"{50 - hidden:.1f}%", f"{50 + hidden:.1f}%"
+    veil = f"linear-gradient(to right, transparent {low}, {grey} {low}, {grey} {high}, transparent {high}), " if hidden else ""
+    below = '<i class="tip left"></i>' if np.nanmin(values, initial=0) < -scale.reach else ""
+    above = '<i class="tip right"></i>' if np.nanmax(values, initial=0) > scale.reach else ""
+    gradient = (
+        f'<div class="gradient" style="background: {veil}linear-gradient(to right, {stops}); '
+        f'--first: {_rgb(DIVERGING[0])}; --last: {_rgb(DIVERGING[-1])}">{below}{above}</div>'
+    )
+    ticks = nice_ticks(-scale.reach, scale.reach)
+    written = "".join(
+        f'<span style="left:{50 + 50 * tick / scale.reach:.1f}%">{text}</span>' for tick, text in zip(ticks, format_ticks(ticks), strict=True)
+    )
+    return f'<div class="bar">{gradient}<div class="ticks">{written}</div><div>{escaped(scale.label)}</div></div>'
+
+
+def _swatch(name: str, colour: Sequence[int] | UInt8[np.ndarray, " 3"]) -> str:
+    return f'<span class="swatch"><i style="background:{_rgb(colour)}"></i>{escaped(name)}</span>'
+
+
+def _rgb(colour: Sequence[int] | UInt8[np.ndarray, " 3"]) -> str:
+    red, green, blue = (int(channel) for channel in colour)
+    return f"rgb({red} {green} {blue})"

@@ -1,0 +1,190 @@
+"""The cortex page: controls, one selection's map, and the map of the best category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from saebrain.pipeline import cortical
+from saebrain.pipeline.selection import ALL, NUISANCE, study_codebook
+from saebrain.study import Study
+from saebrain.surface.colour import QUALITATIVE
+from saebrain.ui import cortex, data, plots
+from saebrain.ui.frame import link
+from saebrain.ui.selection import View
+from saebrain.ui.text import category, escaped
+
+MEAN = "mean"
+SHOWN = {"selection": "One selection of features", "categories": "The best subcategory"}
+PARTS: dict[cortical.Part, str] = {"whole": "whole prediction", "features": "its features' part"}
+_NAMES = {
+    ALL: "all features",
+    NUISANCE: "nuisance alone",
+    "all-minus-nuisance": "all features − nuisance alone",
+    "semantic-minus-nuisance": "semantic − nuisance alone",
+}
+HIGHEST = 0.5
+DEFAULT_THRESHOLD = {"selection": 0.0, "categories": 0.1}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the controls are set to."""
+
+    show: str
+    selection: str
+    part: cortical.Part
+    subject: str | None
+    look: cortex.Look
+
+    @property
+    def whose(self) -> str:
+        return self.subject or "mean over subjects"
+
+
+def selection_name(selection: str) -> str:
+    """A selection as people read it."""
+    return _NAMES.get(selection, category(selection))
+
+
+def controls(view: View, study: Study) -> Controls:
+    """Draw the controls and read them."""
+    subjects = data.selection_map(study, ALL).subjects
+    options = cortical.available(study)
+    show = view.choice("show", list(SHOWN), "selection")
+    chosen = view.choice("select", [*options, *study_codebook(study).paths], ALL)
+    part = view.choice("part", list(PARTS), "whole")
+    subject = view.choice("subject", [MEAN, *subjects], MEAN)
+    surface = view.choice("surface", cortex.SURFACES, cortex.SURFACES[0])
+    threshold = view.number("threshold", 0.0, HIGHEST, DEFAULT_THRESHOLD[show])
+    outlines = view.flag("outlines", False)
+    st.segmented_control(
+        "Show", list(SHOWN), format_func=SHOWN.get, required=True, label_visibility="collapsed", **view.widget("show", show, "selection")
+    )
+    first = st.columns(3)
+    place = first[2] if show == "selection" else first[0]
+    if show == "selection":
+        if chosen not in options:
+            options = [*options, chosen]
+        first[0].selectbox("Features", options, format_func=selection_name, **view.widget("select", chosen, ALL))
+        first[1].selectbox(
+            "r of",
+            list(PARTS),
+            format_func=PARTS.get,
+            disabled=not cortical.has_parts(chosen),
+            help="Every model has nuisance bands beside its features. Their part of the prediction can be left out.",
+            **view.widget("part", part, "whole"),
+        )
+    place.selectbox(
+        "Subject", [MEAN, *subjects], format_func=lambda name: "mean over subjects" if name == MEAN else name, **view.widget("subject", subject, MEAN)
+    )
+    second = st.columns(3, vertical_alignment="bottom")
+    second[0].slider("Threshold (|r|)", 0.0, HIGHEST, step=0.01, format="%.2f", **view.widget("threshold", threshold, DEFAULT_THRESHOLD[show]))
+    second[1].segmented_control("Surface", cortex.SURFACES, required=True, **view.widget("surface", surface, cortex.SURFACES[0]))
+    second[2].toggle("Parcel outlines", **view.widget("outlines", outlines, False))
+    effective: cortical.Part = "features" if part == "features" and cortical.has_parts(chosen) else "whole"
+    return Controls(show, chosen, effective, None if subject == MEAN else subject, cortex.Look(surface, threshold, outlines))
+
+
+def selection(study: Study, controls: Controls) -> None:
+    """The map of one selection or difference, its parcels, its exports."""
+    found = data.selection_map(study, controls.selection, controls.part)
+    values = found.of(controls.subject)
+    difference = controls.selection in cortical.DIFFERENCES
+    end = cortical.reach(values) if difference else data.shared_reach(study)
+    name = selection_name(controls.selection)
+    label = f"Difference in r, {controls.whose}" if difference else f"r of the {_of(controls)}, {controls.whose}"
+    scale = cortex.Scale(label, end)
+    cortex.show_map(values, scale, controls.look, alt=f"{label}: {name}, on the cortex")
+    st.caption(_explanation(found, controls, difference))
+    simulated = " (simulated responses)" if study.simulated else ""
+    stem = f"{study.name}_{controls.selection.replace('/', '-')}_{controls.part}_{controls.subject or MEAN}"
+    cortex.map_downloads(values, scale, controls.look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
+    st.subheader("Parcels", anchor=False)
+    parcels = cortical.parcel_table(study, values, controls.selection)
+    chart, table = st.columns(2, gap="large")
+    with chart:
+        st.plotly_chart(plots.parcel_chart(parcels, "Mean r over the parcel"), config=plots.CONFIG, alt="Mean r of every parcel, left and right")
+    with table:
+        _parcels(parcels, stem)
+        if controls.selection in study_codebook(study).paths:
+            link("features", f"Features labelled {escaped(name)}", icon=":material/blur_on:", label=controls.selection)
+
+
+def categories(study: Study, controls: Controls) -> None:
+    """Which subcategory predicts each vertex best, its exports, and how often that is where the codebook predicts."""
+    best = cortical.best_category(study, controls.subject, controls.look.threshold)
+    names = [study_codebook(study)[path].name for path in best.paths]
+    found = cortex.Categories(best.index, QUALITATIVE[: len(names)], names, f"none reaches r = {controls.look.threshold:g}", best.measured)
+    cortex.show_categories(found, controls.look, alt=f"Subcategory with the largest r at each vertex, {controls.whose}")
+    st.caption(
+        "Colour: the semantic subcategory with the largest r of its features' part of the prediction, in the held-out run, mean over runs; "
+        f"{controls.whose}. "
+        "The largest of several is chosen at every vertex, so near the threshold the winner is often chance."
+    )
+    simulated = " (simulated responses)" if study.simulated else ""
+    stem = f"{study.name}_best-subcategory_{controls.subject or MEAN}"
+    cortex.category_downloads(found, controls.look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
+    st.subheader("Is each subcategory best where the codebook predicts it?", anchor=False)
+    table = cortical.best_category_table(study, best)
+    st.dataframe(
+        table.assign(category=names).round(2),
+        hide_index=True,
+        column_config={
+            "category": "Subcategory",
+            "vertices": st.column_config.NumberColumn("Vertices won", format="%d"),
+            "in_predicted": st.column_config.ProgressColumn(
+                "of these in its predicted parcels", format="percent", min_value=0, max_value=1, color="blue"
+            ),
+            "expected": st.column_config.ProgressColumn(
+                "share of those parcels in the cortex", format="percent", min_value=0, max_value=1, color="gray"
+            ),
+        },
+        alt="Vertices that each subcategory predicts best",
+    )
+    st.caption("If vertices were won at random, the two shares would be about the same. Predicted parcels of different subcategories overlap.")
+
+
+def _of(controls: Controls) -> str:
+    return "features' part" if controls.part == "features" else "whole prediction"
+
+
+def _explanation(found: cortical.CorticalMap, controls: Controls, difference: bool) -> str:
+    held_out = "r: correlation of prediction and response in the held-out run, mean over runs. "
+    if difference:
+        return held_out + "The difference is what the features add to the nuisance bands (word rate, word length, word frequency, surprisal)."
+    what = (
+        f"{found.n_features:,} features and the nuisance bands"
+        if found.n_features
+        else "Nuisance bands only: word rate, word length, word frequency, surprisal"
+    )
+    return f"{what}. {held_out}Colours have the same range for all selections. No test of significance is applied."
+
+
+def _parcels(parcels: pd.DataFrame, stem: str) -> None:
+    ordered = parcels.sort_values("r", ascending=False, na_position="last")
+    st.dataframe(
+        ordered,
+        hide_index=True,
+        height=640,
+        column_order=["hemisphere", "parcel", "r", "predicted", "vertices"],
+        column_config={
+            "hemisphere": st.column_config.TextColumn("Side", width=50),
+            "parcel": st.column_config.TextColumn("Parcel", width=170),
+            "r": st.column_config.NumberColumn("r", format="%.3f", width=55, help="Mean over the parcel's vertices."),
+            "predicted": st.column_config.CheckboxColumn("Predicted", width=75, help="Whether the codebook predicts this parcel for the selection."),
+            "vertices": st.column_config.NumberColumn("Vertices", format="%d", width=70),
+        },
+        alt="Mean r of every parcel",
+    )
+    st.download_button(
+        "Parcels (CSV)",
+        lambda: ordered.to_csv(index=False).encode(),
+        f"{stem}_parcels.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        type="tertiary",
+    )

@@ -1,0 +1,122 @@
+"""What pages read, kept between reruns. A study that has been rebuilt is noticed: its step records are part of every key."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from jaxtyping import Float
+
+from saebrain.errors import MissingStepError
+from saebrain.pipeline import cortical, state
+from saebrain.pipeline.feature_table import FeatureTable, feature_table
+from saebrain.pipeline.registry import STEPS
+from saebrain.pipeline.state import State
+from saebrain.pipeline.steps import read_record
+from saebrain.store import FeatureStore, read_table
+from saebrain.study import Study
+from saebrain.surface.atlas import desikan_killiany
+from saebrain.surface.figure import png_bytes
+from saebrain.surface.render import categories_strip, strip
+
+if TYPE_CHECKING:
+    from saebrain.pipeline.feature_map import FeatureMapper
+
+PICTURE_WIDTH = 1600
+
+
+def stamp(study: Study) -> str:
+    """Changes when the study's config or any of its steps' results change."""
+    records = [read_record(study, name) for name in STEPS]
+    return json.dumps([str(study.folder.resolve()), study.config.model_dump(mode="json"), [(r.get("key"), r.get("finished")) for r in records]])
+
+
+_KEYED: dict[Any, Any] = {Study: stamp}
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=4, show_spinner=False)
+def store(study: Study) -> FeatureStore:
+    """The feature tables, opened."""
+    return FeatureStore(study.features, study.tokens, study.labels)
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=2, show_spinner="Reading the features")
+def table(study: Study) -> FeatureTable:
+    """The table of all features; shared between sessions, so never changed."""
+    return feature_table(study, store(study))
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=2, show_spinner="Reading the responses")
+def mapper(study: Study) -> FeatureMapper:
+    """What maps of single features are made from."""
+    from saebrain.pipeline.feature_map import FeatureMapper  # slow to load (scipy), and only maps of single features need it
+
+    return FeatureMapper(study)
+
+
+@st.cache_data(hash_funcs=_KEYED, max_entries=64, show_spinner=False)
+def feature_map(study: Study, feature: int) -> Float[np.ndarray, "subjects vertices"]:
+    """A feature's map in every subject."""
+    return mapper(study).map(*store(study).codes(feature))
+
+
+@st.cache_data(hash_funcs=_KEYED, max_entries=32, show_spinner=False)
+def selection_map(study: Study, selection: str, part: cortical.Part = "whole") -> cortical.CorticalMap:
+    """A selection's map in every subject."""
+    return cortical.selection_map(study, selection, part)
+
+
+@st.cache_data(hash_funcs=_KEYED, max_entries=4, show_spinner=False)
+def shared_reach(study: Study) -> float:
+    """The colour range that maps of all selections share."""
+    return cortical.shared_reach(study)
+
+
+@st.cache_data(hash_funcs=_KEYED, max_entries=2, show_spinner=False)
+def word_onsets(study: Study) -> pd.Series:
+    """Onset of every word in seconds, by run and word."""
+    words = read_table(study.words, "python -m saebrain stimulus", ["run", "index", "onset_s"])
+    return words.set_index(["run", "index"])["onset_s"]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def map_pictures(values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int) -> list[bytes]:
+    """Four views of a map as PNG, a picture a row. Without any text: it looks the same on a light and a dark page."""
+    labels = desikan_killiany().labels if outlines else None
+    picture = strip(values, surface=surface, threshold=threshold, vmax=reach, outlines=labels, width=PICTURE_WIDTH)
+    return [png_bytes(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def category_pictures(index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[bytes]:
+    """Four views of a map of categories as PNG, as one row, without any text."""
+    labels = desikan_killiany().labels if outlines else None
+    return [png_bytes(categories_strip(index, palette, measured=measured, surface=surface, outlines=labels, width=PICTURE_WIDTH))]
+
+
+@st.cache_data(hash_funcs=_KEYED, ttl=10, max_entries=4, show_spinner=False)
+def states(study: Study) -> list[State]:
+    """Where every step stands; input files are looked at again after some seconds."""
+    return state.states(study)
+
+
+def outdated(study: Study) -> bool:
+    """Whether something is shown that no longer belongs to study.toml and its input files."""
+    return any(step.condition == "out of date" for step in states(study))
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """The figures of the summary step.
+
+    Raises
+    ------
+    MissingStepError
+        If it has not run.
+    """
+    try:
+        return dict(json.loads((study.folder / "summary.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise MissingStepError("the summary", "python -m saebrain summary") from error

@@ -1,0 +1,117 @@
+"""The frame of every page: opens the study, draws the sidebar, and says in one line what is missing or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from saebrain.errors import MissingStepError, SaebrainError
+from saebrain.pipeline.state import commands_for
+from saebrain.study import Study, default_folder
+from saebrain.surface.colour import QUALITATIVE
+from saebrain.ui import data
+from saebrain.ui.selection import PAGES, kept
+from saebrain.ui.style import STYLE
+from saebrain.ui.text import plain
+
+FILES = {"overview": "app.py", "features": "pages/1_Features.py", "cortex": "pages/2_Cortex.py"}
+_ICONS = {"overview": ":material/overview:", "features": ":material/blur_on:", "cortex": ":material/neurology:"}
+SIMULATED = "Simulated responses"
+SIDEBAR_WIDTH = 260
+
+
+@contextmanager
+def frame(page: str) -> Iterator[Study]:
+    """Draw what all pages share and give the open study to the block.
+
+    An error of saebrain that ends the block is shown on the page; for a missing result, with the commands that make it.
+    """
+    name = page.capitalize()
+    st.set_page_config(page_title=f"{name} · saebrain", page_icon=_icon(), layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
+    st.html(STYLE)
+    study = None
+    try:
+        study = Study.open(default_folder())
+    except SaebrainError as error:
+        _links()
+        st.title(name)
+        _explain(error, study)
+        st.stop()
+    _sidebar(study)
+    try:
+        yield study
+    except SaebrainError as error:
+        _explain(error, study)
+
+
+def heading(title: str, study: Study) -> None:
+    """Title of a page, with a badge if what it shows is simulated."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.title(plain(title), width="content", anchor=False)
+        if study.simulated:
+            st.badge(SIMULATED, icon=":material/science:", color="orange", help=simulated_sentence(study))
+
+
+def simulated_sentence(study: Study) -> str:
+    """What exactly is simulated."""
+    section = study.config.simulation
+    assert section is not None
+    return (
+        f"The responses of this study's {section.subjects} subjects are simulated: signals that follow words of the stimulus, planted at strength "
+        f"{section.strength:g} on real resting-state BOLD. Model, features and text are real."
+    )
+
+
+def link(page: str, text: str, /, *, icon: str | None = None, **query: str) -> None:
+    """A link to a page; with a query, to that very view."""
+    st.page_link(FILES[page], label=text, icon=icon, query_params=query or None)
+
+
+@lru_cache(maxsize=1)
+def _icon() -> Image.Image:
+    """The icon in the browser's tab, drawn here: Streamlit would fetch one of its own from elsewhere."""
+    icon = np.zeros((32, 32, 4), np.uint8)
+    y, x = np.mgrid[:32, :32]
+    for number, colour in enumerate(QUALITATIVE[:4]):
+        inside = np.hypot(x - (8 + 15 * (number % 2)), y - (8 + 15 * (number // 2))) <= 6.5
+        icon[inside] = [*colour, 255]
+    return Image.fromarray(icon)
+
+
+def _links() -> None:
+    with st.sidebar:
+        st.markdown("### saebrain")
+        for page in PAGES:
+            st.page_link(FILES[page], label=page.capitalize(), icon=_ICONS[page], query_params=kept(page) or None)
+
+
+def _sidebar(study: Study) -> None:
+    _links()
+    with st.sidebar:
+        st.divider()
+        st.markdown(f"**{plain(study.config.title)}**")
+        st.caption(f"Study `{study.name.replace('`', '')}` · layer {study.config.model.layer} · {len(study.run_names)} runs")
+        if study.simulated:
+            st.caption(
+                f":orange-badge[:material/science: {SIMULATED}]  \nSignals planted on real resting-state BOLD. Model, features and text are real."
+            )
+        if data.outdated(study):
+            st.caption(
+                ":red-badge[:material/update: Out of date]  \nstudy.toml or an input file has changed since these results were computed. "
+                "They are shown as they were; the overview lists the commands that renew them."
+            )
+
+
+def _explain(error: SaebrainError, study: Study | None) -> None:
+    if not isinstance(error, MissingStepError):
+        st.error(plain(error), icon=":material/error:")
+        return
+    commands = commands_for(study, error.command) if study is not None else [error.command]
+    st.warning(f"**Not computed yet:** {plain(error.what)}", icon=":material/hourglass_empty:")
+    st.markdown("Run this in a terminal, in the folder of saebrain, and reload the page:")
+    st.code("\n".join(commands), language="bash")

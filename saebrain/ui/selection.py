@@ -1,0 +1,121 @@
+"""What is selected, shared between pages and in the address: any view can be sent as a link.
+
+Values are kept as text, as in the query string, under one session key that belongs to no widget. An address that names
+anything of a page describes the whole view: what it leaves out has its default. An address that names nothing opens the
+page as it was left in this session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from saebrain.ui.text import plain
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "overview": (),
+    "features": ("feature", "q", "label", "agree", "density", "parcel", "sort", "subject"),
+    "cortex": ("show", "select", "part", "subject", "surface", "threshold", "outlines"),
+}
+_KEPT = "selection"
+
+
+def kept(page: str) -> dict[str, str]:
+    """What is selected on a page, as the query string that opens it again."""
+    held = st.session_state.get(_KEPT, {})
+    return {name: held[name] for name in PAGES[page] if name in held}
+
+
+class View:
+    """The selection of one page while it is drawn."""
+
+    def __init__(self, page: str) -> None:
+        """Read the address, or, if it names nothing of this page, what was selected before; then bring the address up to date."""
+        names = PAGES[page]
+        held: dict[str, str] = st.session_state.setdefault(_KEPT, {})
+        if any(name in st.query_params for name in names):
+            for name in names:
+                held.pop(name, None)
+            held.update({name: st.query_params[name] for name in names if name in st.query_params})
+        elif present := kept(page):
+            st.query_params.update(present)
+        self._held = held
+
+    def choice(self, name: str, options: Sequence[str], default: str) -> str:
+        """One of some options."""
+        return self._read(name, default, lambda raw: raw if raw in options else None)
+
+    def text(self, name: str) -> str:
+        """Any text, by default empty."""
+        return self._read(name, "", lambda raw: raw[:200])
+
+    def flag(self, name: str, default: bool) -> bool:
+        """On or off."""
+        return self._read(name, default, {"on": True, "off": False}.get)
+
+    def number(self, name: str, low: float, high: float, default: float) -> float:
+        """A number within a range."""
+
+        def parse(raw: str) -> float | None:
+            try:
+                value = float(raw)
+            except ValueError:
+                return None
+            return value if low <= value <= high else None
+
+        return self._read(name, default, parse)
+
+    def pair(self, name: str, options: Sequence[str], default: tuple[str, str]) -> tuple[str, str]:
+        """Two of some options, the first not after the second, written ``low..high``."""
+
+        def parse(raw: str) -> tuple[str, str] | None:
+            low, _, high = raw.partition("..")
+            known = low in options and high in options and options.index(low) <= options.index(high)
+            return (low, high) if known else None
+
+        return self._read(name, default, parse)
+
+    def set(self, name: str, value: Any, default: Any = None) -> None:
+        """Select something; the default is left out of the address."""
+        if value is None or value == default:
+            self._held.pop(name, None)
+            if name in st.query_params:
+                del st.query_params[name]
+        elif self._held.get(name) != (raw := _written(value)) or st.query_params.get(name) != raw:
+            self._held[name] = raw
+            st.query_params[name] = raw
+
+    def widget(self, name: str, value: Any, default: Any) -> dict[str, Any]:
+        """Keyword arguments that tie a widget to a selection: its key, and what is done when it changes."""
+        key = f"widget {name}"
+        if st.session_state.get(key) != value:  # a widget that is being moved is not set back to where it was
+            st.session_state[key] = value
+        return {"key": key, "on_change": self._changed, "args": (name, key, default)}
+
+    def _changed(self, name: str, key: str, default: Any) -> None:
+        self.set(name, st.session_state[key], default)
+
+    def _read(self, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
+        raw = self._held.get(name)
+        if raw is None:
+            return default
+        value = parse(raw)
+        if value is None:
+            st.warning(
+                f"This address asks for {plain(name)} = {plain(raw[:80])}, which is not there; the default is shown instead.",
+                icon=":material/link_off:",
+            )
+            return default
+        return value
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return "..".join(value)
+    return str(value)
