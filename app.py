@@ -6,9 +6,10 @@ import streamlit as st
 
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.selection import ALL
+from saebrain.taxonomy import SEMANTIC
 from saebrain.ui import cortex, data, overview, plots
 from saebrain.ui.frame import frame, heading, link
-from saebrain.ui.text import escaped
+from saebrain.ui.text import plain
 
 with frame("overview") as study:
     heading(study.config.title, study)
@@ -30,9 +31,9 @@ with frame("overview") as study:
     st.subheader("Where to go next", anchor=False)
     with st.container(horizontal=True):
         link("cortex", "Which subcategory predicts which vertex best", icon=":material/palette:", show="categories")
-        link("cortex", "Cortical map of the semantic features", icon=":material/neurology:", select="semantic")
+        link("cortex", "Cortical map of the semantic features", icon=":material/neurology:", select=SEMANTIC)
         for name in list(figures["subcategories"])[:2]:
-            link("features", f"Features labelled {escaped(name)}", icon=":material/blur_on:", label=f"semantic/{name}", sort="parcel_r")
+            link("features", f"Features labelled {plain(name)}", icon=":material/blur_on:", label=f"{SEMANTIC}/{name}", sort="parcel_r")
         link("features", "Features on which the annotators differ", icon=":material/rule:", agree="no")
 
     left, right = st.columns([3, 2], gap="large")
@@ -45,14 +46,12 @@ with frame("overview") as study:
     with right:
         st.subheader("What do features add?", anchor=False)
         st.plotly_chart(plots.accuracy_chart(figures["r_by_subject"]), config=plots.CONFIG, alt="r of all, semantic and nuisance models per subject")
-        st.caption(
-            "Nuisance: word rate, word length, word frequency, surprisal; they are part of every model. Mean over predicted cortex; bars and points as beside."
-        )
+        st.caption("Nuisance: word rate, length, frequency and surprisal, part of every model. Mean over predicted cortex; marks as beside.")
 
     st.subheader("Where do all features together predict?", anchor=False)
-    values = data.selection_map(study, ALL).of(None)
+    r = data.selection_map(study, ALL).of(None)
     scale = cortex.Scale("r, all features, mean over subjects", data.shared_reach(study))
-    cortex.show_map(values, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")
+    cortex.show_map(r, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")
 
     st.subheader("Pipeline", anchor=False)
     overview.pipeline(data.states(study))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from saebrain.pipeline.state import check
 from saebrain.ui import data, feature_list, feature_page
 from saebrain.ui.frame import frame, heading
@@ -16,5 +14,4 @@ with frame("features") as study:
     view = View("features")
     rows = feature_list.filters(view, study, table)
     number = feature_list.choose(view, table, rows)
-    st.divider()
     feature_page.show(view, study, table, rows, number)

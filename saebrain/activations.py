@@ -259,7 +259,9 @@ def check_layers(model: LanguageModel, layers: Sequence[int]) -> None:
     unknown = sorted(layer for layer in layers if not 0 <= layer <= model.n_layers)
     if unknown or not layers:
         received = ", ".join(map(str, unknown)) or "none"
-        raise InputError(f"unknown layer {received}: {model.name} has layers 0 (embedding) to {model.n_layers}; set `layers` in study.toml accordingly")
+        raise InputError(
+            f"unknown layer {received}: {model.name} has layers 0 (embedding) to {model.n_layers}; set `layer` in study.toml accordingly"
+        )
 
 
 def check_window(model: LanguageModel, window: int) -> None:
@@ -267,7 +269,9 @@ def check_window(model: LanguageModel, window: int) -> None:
     config: Any = model.network.config
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and window + 1 > positions:
-        raise InputError(f"window {window} and the prefix token: {model.name} reads at most {positions} tokens; set `window` to at most {positions - 1}")
+        raise InputError(
+            f"window {window} and the prefix token: {model.name} reads at most {positions} tokens; set `window` to at most {positions - 1}"
+        )
 
 
 def unembedding(model: LanguageModel) -> Float[Tensor, "vocabulary d_model"]:
@@ -375,7 +379,7 @@ def _prefix_id(tokenizer: Any, prefix: str) -> int:
             raise InputError("model.prefix = 'auto': the tokenizer has neither a beginning- nor an end-of-text token; name one in study.toml")
         return int(token)
     token = tokenizer.convert_tokens_to_ids(prefix)
-    if token is None or token == tokenizer.unk_token_id and prefix != tokenizer.unk_token:
+    if token is None or (token == tokenizer.unk_token_id and prefix != tokenizer.unk_token):
         raise InputError(f"model.prefix = {prefix!r}: the tokenizer has no such token; use 'auto' or one of its special tokens")
     return int(token)
 

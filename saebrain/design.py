@@ -57,7 +57,7 @@ def pool_tokens(
     pooled = sparse.csr_array((value, (word, feature)), shape=shape)  # entries of one cell are summed
     if how == "mean":
         tokens_of_word = np.maximum(np.bincount(word_of_token[word_of_token >= 0], minlength=n_words), 1)
-        pooled = sparse.diags_array(1.0 / tokens_of_word) @ pooled
+        pooled = sparse.diags_array((1.0 / tokens_of_word).astype(np.float32)) @ pooled
     return pooled.tocsr()
 
 

@@ -40,7 +40,9 @@ def encode(sae: TopK, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_
         values = (codes.values * ordinary).to(torch.float16).numpy()
         if not np.isfinite(values).all():
             largest = float((codes.values * ordinary).max())
-            raise InputError(f"an activation of {largest:.3g} does not fit float16; write a limit for the hidden states' norm into cfg.json: metadata.max_norm")
+            raise InputError(
+                f"an activation of {largest:.3g} does not fit float16; write a limit for the hidden states' norm into cfg.json: metadata.max_norm"
+            )
         row, column = np.nonzero(values)
         parts.append((codes.features.numpy()[row, column], first + row, values[row, column]))
         first += len(batch)

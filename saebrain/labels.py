@@ -16,7 +16,7 @@ subcategories differ) or are "unclear".
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from saebrain.errors import InputError
 from saebrain.lexicon import Lexicon, normalise
 from saebrain.taxonomy import SEMANTIC, Codebook
 
@@ -72,10 +73,10 @@ class Evidence:
 
     def commonest(self) -> tuple[str, float]:
         """The form with the largest share of weight."""
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         for form, weight in zip(self.forms, self.weights, strict=True):
             total[form] += float(weight)
-        return total.most_common(1)[0]
+        return max(total.items(), key=lambda item: item[1])
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,20 @@ def by_similarity(codebook: Codebook, vector: Callable[[str], Float[np.ndarray, 
     ----------
     vector : callable
         Embedding of a word form; the mean over all forms in question should have been taken off.
+
+    Raises
+    ------
+    InputError
+        If the codebook has fewer than two semantic subcategories, or one without marked words.
     """
     function = _direction([vector(form) for form in sorted(CLOSED_CLASS)])
     names = [path for path in codebook.leaves() if codebook.is_semantic(path)]
+    if len(names) < 2:
+        raise InputError(f"codebook {codebook.version}: {len(names)} semantic subcategories; {SIMILARITY} needs two to compare, so add some")
+    if bare := [path for path in names if not marked_words(codebook, path)]:
+        raise InputError(
+            f"codebook {codebook.version}: no word marked in the examples of {bare[0]!r}; put *asterisks* around those that belong to it"
+        )
     examples = np.stack([_without(function, _direction([vector(form) for form in marked_words(codebook, path)])) for path in names])
 
     def rule(seen: Evidence) -> Label:

@@ -145,10 +145,15 @@ def collect(
     done = 0
     for number, group in enumerate(groups):
         if not shards.complete(number):
-            before = done
             states = hidden_states(
-                model, group, layers, window=window, stride=stride, batch_tokens=batch_tokens, surprisal=surprisal,
-                report=lambda n, _, before=before: report(before + n, total),
+                model,
+                group,
+                layers,
+                window=window,
+                stride=stride,
+                batch_tokens=batch_tokens,
+                surprisal=surprisal,
+                report=_onward(report, done, total),
             )
             for layer in layers:
                 write_array(shards.path(layer, number), _half(states.layers[layer], layer))
@@ -158,6 +163,11 @@ def collect(
         done += index["shard_tokens"][number]
         report(done, total)
     return shards
+
+
+def _onward(report: Report, before: int, total: int) -> Report:
+    """Progress of one shard as progress of all."""
+    return lambda done, _: report(before + done, total)
 
 
 def _claim(folder: Path, index: dict[str, Any], *, replace: bool) -> None:

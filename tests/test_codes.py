@@ -16,7 +16,7 @@ def test_codes_are_sorted_by_feature_then_token() -> None:
     codes = SparseCodes.sort(feature[shuffle], token[shuffle], dense[token, feature][shuffle], 7)
     assert codes.n_features == 7
     assert list(zip(codes.feature, codes.token, strict=True)) == sorted(zip(feature, token, strict=True))
-    assert (codes.feature.dtype, codes.token.dtype, codes.value.dtype) == (np.int32, np.int64, np.float16)
+    assert [str(array.dtype) for array in (codes.feature, codes.token, codes.value)] == ["int32", "int64", "float16"]
     for number in range(7):
         own = slice(codes.start[number], codes.start[number + 1])
         np.testing.assert_array_equal(codes.token[own], np.flatnonzero(dense[:, number]))

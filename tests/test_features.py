@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,8 +40,8 @@ def random_tokens(seed: int = 0) -> pd.DataFrame:
 
 def random_sae(*, scale: float = 1.0, d: int = 6, n: int = 20, k: int = 4, **metadata: float) -> TopK:
     generator = torch.Generator().manual_seed(0)
-    W_enc, W_dec = torch.randn(d, n, generator=generator), torch.randn(n, d, generator=generator)
-    return TopK(k=k, W_enc=scale * W_enc, b_enc=torch.randn(n, generator=generator), W_dec=W_dec, b_dec=torch.randn(d, generator=generator), metadata=metadata)
+    W_enc, b_enc, W_dec, b_dec = (torch.randn(*shape, generator=generator) for shape in ((d, n), (n,), (n, d), (d,)))
+    return TopK(k=k, W_enc=scale * W_enc, b_enc=b_enc, W_dec=W_dec, b_dec=b_dec, metadata=metadata)
 
 
 def states(n: int = 50) -> Float[np.ndarray, "tokens d"]:
@@ -128,7 +126,7 @@ def test_contexts_are_the_strongest_activations_at_different_words() -> None:
     expected = []
     for feature, column in enumerate(dense.T):
         words: set[tuple[str, int]] = set()
-        for token in sorted(np.flatnonzero(column), key=lambda t, column=column: (-column[t], t)):
+        for token in np.lexsort((np.arange(N_TOKENS), -column))[: (column > 0).sum()]:
             word = (tokens.at[token, "run"], int(tokens.at[token, "word"]))
             if word in words or len(words) == count:
                 continue
@@ -177,5 +175,5 @@ def test_logit_effects_are_those_of_the_full_product() -> None:
     for name, ids in (("promoted", order[:, :-5:-1]), ("suppressed", order[:, :4])):
         np.testing.assert_array_equal(effects[name], ids)
         np.testing.assert_allclose(effects[f"{name}_effect"], np.take_along_axis(dense, ids, axis=1), rtol=1e-4, atol=1e-5)
-        assert (effects[name].dtype, effects[f"{name}_effect"].dtype) == (np.int32, np.float32)
+        assert [str(effects[key].dtype) for key in (name, f"{name}_effect")] == ["int32", "float32"]
     assert seen == [(512, 600), (600, 600)]

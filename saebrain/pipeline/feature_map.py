@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from saebrain.pipeline.state import check
 from saebrain.responses import VERTICES, Responses
 from saebrain.store import read_table
 from saebrain.study import EncodingSection, ResponsesSection, Study
+
+MOST_READERS = 4
+"""Runs of responses that are read at the same time; each takes its size in memory twice."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class FeatureMapper:
         subjects = sorted(path.name for path in study.responses.iterdir() if path.is_dir() and not path.name.startswith("."))
         vertices = VERTICES[self._response.space]
         self._responses = Responses(study.responses, subjects, study.run_names, self._response.tr_s, self._response.samples, vertices)
-        self._deviation = {(subject, run): deviation(self._responses.read(subject, run)) for subject in subjects for run in study.run_names}
+        pairs = [(subject, run) for subject in subjects for run in study.run_names]
+        with ThreadPoolExecutor(MOST_READERS) as readers:
+            found = readers.map(lambda pair: deviation(self._responses.read(*pair)), pairs)
+            self._deviation = dict(zip(pairs, found, strict=True))
 
     @property
     def subjects(self) -> list[str]:

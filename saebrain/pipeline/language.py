@@ -23,8 +23,8 @@ from saebrain.progress import Report
 from saebrain.sae import formats
 from saebrain.sae.quality import measure
 from saebrain.shards import Shards, collect
-from saebrain.store import read_codes, read_table, write_codes, write_table
 from saebrain.stimulus import check_words, join, read_words, speak
+from saebrain.store import read_codes, read_table, write_codes, write_table
 from saebrain.study import Study
 from saebrain.taxonomy import load_codebook
 from saebrain.tokens import tokenise
@@ -103,7 +103,9 @@ def codes(study: Study, report: Report) -> None:
     limit = float(sae.metadata.get("max_norm", np.inf))
     quality = measure(sae, (_ordinary(state, limit) for state in states))
     write_codes(study.features / "codes.parquet", encoded)
-    write_json(study.features / "quality.json", {**vars(quality), "n_features": sae.n_features, "k": sae.k, "layer": layer, "model": shards.index["model"]})
+    write_json(
+        study.features / "quality.json", {**vars(quality), "n_features": sae.n_features, "k": sae.k, "layer": layer, "model": shards.index["model"]}
+    )
 
 
 def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards) -> None:
@@ -115,10 +117,14 @@ def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards)
         If its width or recorded layer differs from the study's.
     """
     if d_in != shards.d_model:
-        raise InputError(f"SAE {study.config.sae}: made for width {d_in}, but {shards.index['model']} has width {shards.d_model}; choose another SAE or model")
+        raise InputError(
+            f"SAE {study.config.sae}: made for width {d_in}, but {shards.index['model']} has width {shards.d_model}; choose another SAE or model"
+        )
     layer = metadata.get("layer")
     if layer is not None and layer != study.config.model.layer:
-        raise InputError(f"SAE {study.config.sae}: made for layer {layer}, but the study reads layer {study.config.model.layer}; change one of them in study.toml")
+        raise InputError(
+            f"SAE {study.config.sae}: made for layer {layer}, but the study reads layer {study.config.model.layer}; change one of them in study.toml"
+        )
 
 
 def features(study: Study, report: Report) -> None:

@@ -36,22 +36,21 @@ def states(study: Study) -> list[State]:
 
 
 def check(study: Study, name: str) -> None:
-    """Make sure that a step's result can be shown: it is there, with all before it, and none of these was made anew since.
+    """Make sure that a step's result can be shown: it is there, with all before it, and is not made from older ones than these.
 
     Results that belong to an earlier study.toml or input file pass (`states` tells them): they are whole, and what they were.
 
     Raises
     ------
     MissingStepError
-        Naming the first step to run.
+        Naming the first result that is missing, and the command of the step ``name``.
     """
     for step in in_order(STEPS, name):
         record = read_record(study, step.name)
-        if not record or not all(path.exists() for path in step.outputs(study)):
-            raise MissingStepError(f"result of step '{step.title}'", _command(study, step))
-        for need in step.needs:
-            if str(read_record(study, need).get("finished")) > str(record.get("finished")):
-                raise MissingStepError(f"result of step '{step.title}' for the new result of step '{STEPS[need].title}'", _command(study, step))
+        there = bool(record) and all(path.exists() for path in step.outputs(study))
+        older = any(str(read_record(study, need).get("finished")) > str(record.get("finished")) for need in step.needs)
+        if not there or (older and not is_done(study, step, STEPS)):
+            raise MissingStepError(f"result of step '{step.title}'", _command(study, STEPS[name]))
 
 
 def commands_for(study: Study, command: str) -> list[str]:
@@ -63,8 +62,8 @@ def commands_for(study: Study, command: str) -> list[str]:
     for step in STEPS.values():
         if command.startswith(COMMAND) and words[: len(step.verb.split())] == step.verb.split():
             before = [_command(study, other) for other in in_order(STEPS, step.name) if other != step and not is_done(study, other, STEPS)]
-            own = command if "--" in command else _command(study, step)
-            return [*before, own]
+            special = "--" in command and is_done(study, step, STEPS)  # one result more than the step makes
+            return [*before, command if special else _command(study, step)]
     return [command]
 
 

@@ -123,13 +123,13 @@ def run(study: Study, step: Step, steps: dict[str, Step], progress: Callable[[st
         return False
     # Without its record a step that is killed runs again, even if study.toml is put back meanwhile.
     _record(study, step.name).unlink(missing_ok=True)
-    started = time.monotonic()
+    current, started = key(study, step, steps), time.monotonic()  # of the inputs as they are read, not as they may be afterwards
     module, function = step.run.split(":")
     with progress(step.title, step.unit) as report:
         getattr(import_module(f"saebrain.pipeline.{module}"), function)(study, report)
     record = {
         "step": step.name,
-        "key": key(study, step, steps),
+        "key": current,
         "seconds": round(time.monotonic() - started, 2),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "saebrain": __version__,

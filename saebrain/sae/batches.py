@@ -24,7 +24,9 @@ NORM_LIMIT = 8.0
 def split(shards: Shards, *, held_out: int = 1) -> tuple[list[int], list[int]]:
     """Numbers of the shards to train on, and of the last ``held_out``, which hold whole documents of their own."""
     if shards.count <= held_out:
-        raise InputError(f"{shards.folder}: {shards.count} shard(s); at least {held_out + 1} are needed to hold {held_out} out, so collect more tokens")
+        raise InputError(
+            f"{shards.folder}: {shards.count} shard(s); at least {held_out + 1} are needed to hold {held_out} out, so collect more tokens"
+        )
     return list(range(shards.count - held_out)), list(range(shards.count - held_out, shards.count))
 
 
@@ -33,9 +35,7 @@ def norm_limit(shards: Shards, layer: int) -> float:
     return NORM_LIMIT * float(np.median(np.linalg.norm(shards.read(layer, 0).astype(np.float32), axis=1)))
 
 
-def shuffled(
-    shards: Shards, layer: int, numbers: list[int], *, batch: int, seed: int, max_norm: float
-) -> Iterator[Float[Tensor, "batch d_model"]]:
+def shuffled(shards: Shards, layer: int, numbers: list[int], *, batch: int, seed: int, max_norm: float) -> Iterator[Float[Tensor, "batch d_model"]]:
     """Endless batches: shards in a new random order every epoch, tokens mixed within a buffer of a few shards.
 
     The order depends on ``seed`` alone. Memory is that of the buffer, ``BUFFER_SHARDS`` shards in half precision.
@@ -59,9 +59,7 @@ def shuffled(
     raise InputError(f"{shards.folder}: fewer than {batch} tokens with an ordinary norm, not one batch; collect more tokens")
 
 
-def in_order(
-    shards: Shards, layer: int, numbers: list[int], *, max_norm: float, batch: int = 4096
-) -> Iterator[Float[Tensor, "batch d_model"]]:
+def in_order(shards: Shards, layer: int, numbers: list[int], *, max_norm: float, batch: int = 4096) -> Iterator[Float[Tensor, "batch d_model"]]:
     """All rows of some shards, once."""
     for number in numbers:
         rows = _ordinary(shards.read(layer, number), max_norm)

@@ -1,7 +1,7 @@
 """Reading and writing SAEs on disk in the SAELens v6 layout: ``cfg.json`` and ``sae_weights.safetensors`` in a folder.
 
-Weights are written in half precision (those that do not fit it in float32) and computed with in float32. What SAELens needs stands at the top level of
-cfg.json; what saebrain adds (training tokens, quality figures, units) stands under ``metadata``.
+Weights are written in half precision (those that do not fit it in float32) and computed with in float32. What SAELens
+needs stands at the top level of cfg.json; what saebrain adds (training tokens, quality figures, units) under ``metadata``.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ def measure(sae: TopK, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quali
         fired[codes.features[on]] = True
         n_tokens += len(x)
     if n_tokens < 2:
-        raise InputError(f"{n_tokens} tokens with an ordinary norm: at least 2 are needed to measure a SAE; check that it was made for this model and layer")
+        raise InputError(
+            f"{n_tokens} tokens with an ordinary norm: at least 2 are needed to measure a SAE; check that it was made for this model and layer"
+        )
     variance = square - float(total.square().sum()) / n_tokens
     return Quality(error / variance, active / n_tokens, 1 - float(fired.float().mean()), n_tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -14,7 +15,7 @@ from saebrain.surface.colour import DIVERGING
 from saebrain.surface.figure import categories_png, figure_png
 from saebrain.surface.gifti import func_gii, vertex_csv
 from saebrain.surface.lettering import format_ticks, nice_ticks
-from saebrain.surface.mesh import HEMISPHERES, fsaverage5
+from saebrain.surface.mesh import HEMISPHERES, Hemisphere, fsaverage5
 from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY
 from saebrain.surface.raster import Cell
 from saebrain.surface.render import cells
@@ -85,8 +86,8 @@ def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Lo
             background="white",
         )
 
-    table = ("Vertices (CSV)", lambda: vertex_csv(values, desikan_killiany()).encode(), f"{stem}_vertices.csv", "text/csv")
-    _downloads([("Figure (PNG)", figure, f"{stem}.png", "image/png"), *_gifti(values, stem, title), table])
+    table = ("CSV", lambda: vertex_csv(values, desikan_killiany()).encode(), f"{stem}_vertices.csv", "text/csv")
+    _downloads([("PNG", figure, f"{stem}.png", "image/png"), *_gifti(values, stem, title), table])
 
 
 def category_downloads(found: Categories, look: Look, *, stem: str, title: str) -> None:
@@ -107,22 +108,24 @@ def category_downloads(found: Categories, look: Look, *, stem: str, title: str) 
         )
 
     index = np.where(found.measured, found.index, np.nan)
-    _downloads([("Figure (PNG)", figure, f"{stem}.png", "image/png"), *_gifti(index, stem, title)])
+    _downloads([("PNG", figure, f"{stem}.png", "image/png"), *_gifti(index, stem, title)])
 
 
+_HELP = {
+    "PNG": "The figure on white, with title and legend.",
+    "GIFTI": "The map of one hemisphere on fsaverage5, for Connectome Workbench, FreeSurfer and others.",
+    "CSV": "A row a vertex, with its parcel.",
+}
 _Download = tuple[str, Callable[[], bytes], str, str]  # label, content, file name, type
 
 
 def _gifti(values: Float[np.ndarray, " vertices"], stem: str, name: str) -> list[_Download]:
-    halves = {hemisphere: values[fsaverage5().vertices_of(hemisphere)] for hemisphere in HEMISPHERES}
+    def content(hemisphere: Hemisphere) -> bytes:
+        return bytes(func_gii(values[fsaverage5().vertices_of(hemisphere)], hemisphere, name).to_bytes())
+
     return [
-        (
-            f"{hemisphere.capitalize()} (GIFTI)",
-            lambda half=half, hemisphere=hemisphere: func_gii(half, hemisphere, name).to_bytes(),
-            f"{stem}_hemi-{hemisphere[0].upper()}.func.gii",
-            "application/octet-stream",
-        )
-        for hemisphere, half in halves.items()
+        (f"GIFTI {hemisphere}", partial(content, hemisphere), f"{stem}_hemi-{hemisphere[0].upper()}.func.gii", "application/octet-stream")
+        for hemisphere in HEMISPHERES
     ]
 
 
@@ -130,7 +133,9 @@ def _downloads(files: Sequence[_Download]) -> None:
     # Made only when asked for, and without drawing the page again.
     with st.container(horizontal=True, horizontal_alignment="center", gap="small"):
         for label, content, name, mime in files:
-            st.download_button(label, content, name, mime, on_click="ignore", icon=":material/download:", type="tertiary")
+            st.download_button(
+                label, content, name, mime, on_click="ignore", icon=":material/download:", type="tertiary", help=_HELP[label.split()[0]]
+            )
 
 
 def _outlines(look: Look) -> Int[np.ndarray, " vertices"] | None:

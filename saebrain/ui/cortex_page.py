@@ -14,11 +14,10 @@ from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import cortex, data, plots
 from saebrain.ui.frame import link
 from saebrain.ui.selection import View
-from saebrain.ui.text import category, escaped
+from saebrain.ui.text import MEAN, category, whose
 
-MEAN = "mean"
 SHOWN = {"selection": "One selection of features", "categories": "The best subcategory"}
-PARTS: dict[cortical.Part, str] = {"whole": "whole prediction", "features": "its features' part"}
+PARTS = {"whole": "whole prediction", "features": "its features' part"}
 _NAMES = {
     ALL: "all features",
     NUISANCE: "nuisance alone",
@@ -41,7 +40,7 @@ class Controls:
 
     @property
     def whose(self) -> str:
-        return self.subject or "mean over subjects"
+        return whose(self.subject or MEAN)
 
 
 def selection_name(selection: str) -> str:
@@ -61,7 +60,7 @@ def controls(view: View, study: Study) -> Controls:
     threshold = view.number("threshold", 0.0, HIGHEST, DEFAULT_THRESHOLD[show])
     outlines = view.flag("outlines", False)
     st.segmented_control(
-        "Show", list(SHOWN), format_func=SHOWN.get, required=True, label_visibility="collapsed", **view.widget("show", show, "selection")
+        "Show", list(SHOWN), format_func=SHOWN.__getitem__, required=True, label_visibility="collapsed", **view.widget("show", show, "selection")
     )
     first = st.columns(3)
     place = first[2] if show == "selection" else first[0]
@@ -72,14 +71,12 @@ def controls(view: View, study: Study) -> Controls:
         first[1].selectbox(
             "r of",
             list(PARTS),
-            format_func=PARTS.get,
+            format_func=PARTS.__getitem__,
             disabled=not cortical.has_parts(chosen),
             help="Every model has nuisance bands beside its features. Their part of the prediction can be left out.",
             **view.widget("part", part, "whole"),
         )
-    place.selectbox(
-        "Subject", [MEAN, *subjects], format_func=lambda name: "mean over subjects" if name == MEAN else name, **view.widget("subject", subject, MEAN)
-    )
+    place.selectbox("Subject", [MEAN, *subjects], format_func=whose, **view.widget("subject", subject, MEAN))
     second = st.columns(3, vertical_alignment="bottom")
     second[0].slider("Threshold (|r|)", 0.0, HIGHEST, step=0.01, format="%.2f", **view.widget("threshold", threshold, DEFAULT_THRESHOLD[show]))
     second[1].segmented_control("Surface", cortex.SURFACES, required=True, **view.widget("surface", surface, cortex.SURFACES[0]))
@@ -110,7 +107,7 @@ def selection(study: Study, controls: Controls) -> None:
     with table:
         _parcels(parcels, stem)
         if controls.selection in study_codebook(study).paths:
-            link("features", f"Features labelled {escaped(name)}", icon=":material/blur_on:", label=controls.selection)
+            link("features", f"Features labelled {name}", icon=":material/blur_on:", label=controls.selection)
 
 
 def categories(study: Study, controls: Controls) -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 from jaxtyping import Float
 
-from saebrain.errors import MissingStepError
 from saebrain.pipeline import cortical, state
 from saebrain.pipeline.feature_table import FeatureTable, feature_table
 from saebrain.pipeline.registry import STEPS
@@ -116,7 +115,5 @@ def summary(study: Study) -> dict[str, Any]:
     MissingStepError
         If it has not run.
     """
-    try:
-        return dict(json.loads((study.folder / "summary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise MissingStepError("the summary", "python -m saebrain summary") from error
+    state.check(study, "summary")
+    return dict(json.loads((study.folder / "summary.json").read_text(encoding="utf-8")))

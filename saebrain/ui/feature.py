@@ -68,8 +68,8 @@ def token_effects(effects: dict[str, tuple[Sequence[str], Sequence[float]]]) -> 
 def _effect_table(title: str, tokens: Sequence[str], effects: Sequence[float]) -> str:
     reach = max((abs(float(effect)) for effect in effects), default=1.0) or 1.0
     rows = "".join(
-        f'<tr><td class="sb-token">{escaped(visible(token))}</td><td class="num">{signed(float(effect))}</td>'
-        f'<td class="wide"><span class="sb-bar" style="width:{100 * abs(float(effect)) / reach:.0f}%"></span></td></tr>'
+        f'<tr><td class="sb-token" title="{escaped(visible(token))}">{escaped(visible(token))}</td><td class="num">{signed(float(effect))}</td>'
+        f'<td><span class="sb-bar" style="width:{100 * abs(float(effect)) / reach:.0f}%"></span></td></tr>'
         for token, effect in zip(tokens, effects, strict=True)
     )
     head = f'<tr><th>{escaped(title)}</th><th class="num">Δ logit</th><th></th></tr>'

@@ -17,8 +17,8 @@ from saebrain.ui.selection import View
 from saebrain.ui.text import category
 
 ANY = "any"
-DENSITIES = ("0", "0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3", "1")
-AGREEMENT = {ANY: "any", "yes": "yes", "no": "no"}
+DENSITIES = ("0", "0.0001", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3", "1")
+AGREEMENT = (ANY, "yes", "no")
 SORTS = {
     "parcel_r": ("Best parcel's r, high first", False),
     "feature": ("Feature number", True),
@@ -35,8 +35,9 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
     parcels = [ANY, *sorted({name for _, name in desikan_killiany().parcels})]
     text = view.text("q")
     label = view.choice("label", labels, ANY)
-    agree = view.choice("agree", list(AGREEMENT), ANY)
-    density = view.pair("density", DENSITIES, (DENSITIES[0], DENSITIES[-1]))
+    agree = view.choice("agree", AGREEMENT, ANY)
+    low = view.choice("from", DENSITIES, DENSITIES[0])
+    high = view.choice("to", DENSITIES, DENSITIES[-1])
     parcel = view.choice("parcel", parcels, ANY)
     sort = view.choice("sort", list(SORTS), "parcel_r" if "parcel_r" in table.rows else "feature")
 
@@ -52,15 +53,20 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
         "Agreed label", labels, format_func=_label_name, help="A label stands for those below it too.", **view.widget("label", label, ANY)
     )
     first[2].selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key][0], **view.widget("sort", sort, "parcel_r"))
-    second = st.columns([3, 2, 2])
-    second[0].select_slider(
-        "Density", DENSITIES, help="Share of tokens at which a feature is active.", **view.widget("density", density, (DENSITIES[0], DENSITIES[-1]))
+    second = st.columns([1.5, 1.5, 2, 2])
+    percent = {density: f"{100 * float(density):g}%" for density in DENSITIES}
+    second[0].selectbox(
+        "Density from",
+        DENSITIES,
+        format_func=percent.__getitem__,
+        help="Share of tokens at which a feature is active.",
+        **view.widget("from", low, DENSITIES[0]),
     )
-    second[1].selectbox("Best parcel", parcels, help="In either hemisphere.", **view.widget("parcel", parcel, ANY))
-    second[2].segmented_control(
+    second[1].selectbox("to", DENSITIES, format_func=percent.__getitem__, **view.widget("to", high, DENSITIES[-1]))
+    second[2].selectbox("Best parcel", parcels, help="In either hemisphere.", **view.widget("parcel", parcel, ANY))
+    second[3].segmented_control(
         "Annotators agree",
-        list(AGREEMENT),
-        format_func=AGREEMENT.get,
+        AGREEMENT,
         required=True,
         help="Whether all annotators give the same label.",
         **view.widget("agree", agree, ANY),
@@ -69,7 +75,7 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
         text=text,
         label=None if label == ANY else label,
         agree=None if agree == ANY else agree == "yes",
-        density=(float(density[0]), float(density[1])),
+        density=(float(low), float(high)),
         parcel=None if parcel == ANY else parcel,
     )
     return _sorted(rows, sort)
@@ -83,11 +89,13 @@ def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
     place = int(rows.index.get_loc(number)) if number in rows.index else None
     key = f"features {hashlib.sha256(rows.index.to_numpy().tobytes()).hexdigest()[:12]}"
     wanted = {"selection": {"rows": [] if place is None else [place], "columns": [], "cells": []}}
-    if st.session_state.get(key, {}).get("selection", {}).get("rows") != wanted["selection"]["rows"]:
+    if dict(st.session_state.get(key, {}).get("selection", {})) != wanted["selection"]:
         st.session_state[key] = wanted
 
     def clicked() -> None:
-        if chosen := st.session_state[key]["selection"]["rows"]:
+        found = st.session_state[key]["selection"]
+        chosen = [cell[0] for cell in found["cells"]] or found["rows"]
+        if chosen:
             view.set("feature", int(rows.index[chosen[0]]))
 
     shown = _shown(table, rows)
@@ -97,7 +105,7 @@ def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
         hide_index=True,
         column_config=_columns(table),
         on_select=clicked,
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],  # a click on any cell of a row chooses it
         key=key,
         alt="Features that pass the filters",
     )

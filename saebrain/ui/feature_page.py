@@ -11,9 +11,7 @@ from saebrain.pipeline.feature_table import FeatureTable
 from saebrain.study import Study
 from saebrain.ui import cortex, data, feature, plots
 from saebrain.ui.selection import View
-from saebrain.ui.text import category, plain
-
-MEAN = "mean"
+from saebrain.ui.text import MEAN, category, plain, whose
 
 
 def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, number: int) -> None:
@@ -34,13 +32,13 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
             "Δ logit: change of a token's logit per unit of activation, through the decoder direction alone; the mean over all tokens is taken off."
         )
     with right:
+        _map(view, study, table, number)
         st.subheader("Labels", anchor=False)
         feature.label_list(data.store(study).labels(number))
         st.subheader("Activations", anchor=False)
         st.plotly_chart(
             plots.histogram(list(stored["histogram"]), float(stored["max"])), config=plots.CONFIG, alt="Histogram of the feature's activations"
         )
-        _map(view, study, table, number)
 
 
 def _heading(view: View, rows: pd.DataFrame, number: int, row: pd.Series, table: FeatureTable) -> None:
@@ -66,7 +64,7 @@ def _map(view: View, study: Study, table: FeatureTable, number: int) -> None:
     st.segmented_control(
         "Subject",
         [MEAN, *subjects],
-        format_func=lambda name: "mean over subjects" if name == MEAN else name,
+        format_func=whose,
         required=True,
         **view.widget("subject", subject, MEAN),
     )
@@ -75,19 +73,18 @@ def _map(view: View, study: Study, table: FeatureTable, number: int) -> None:
     if np.isnan(values).all():
         st.info("This feature does not vary within any run, so it has no map.", icon=":material/block:")
         return
-    whose = "mean over subjects" if subject == MEAN else subject
-    scale = cortex.Scale(f"Pearson r, {whose}", _reach(table))
+    scale = cortex.Scale(f"Pearson r, {whose(subject)}", _reach(table))
     words = feature.peak_parcels(values)
     alt = f"Correlation of feature {number} with the cortex, four views; furthest from 0 in {words}"
     cortex.show_map(values, scale, cortex.Look(), alt=alt, rows=2)
     st.markdown(f"Furthest from 0, mean r over a parcel: {plain(words)}.")
     st.caption(
-        "Correlation of the feature's course, pooled over words and convolved with a haemodynamic response, with the response of every vertex; mean over runs. "
-        "A description without a test, and nothing is held out. Colours have the same range for all features."
+        "Correlation of the feature's course, pooled over words and convolved with a haemodynamic response, with the response of every vertex; "
+        "mean over runs. A description without a test, and nothing is held out. Colours have the same range for all features."
     )
     simulated = " (simulated responses)" if study.simulated else ""
     stem = f"{study.name}_feature-{number}_{subject}"
-    cortex.map_downloads(values, scale, cortex.Look(), stem=stem, title=f"Feature {number}, {whose}{simulated}")
+    cortex.map_downloads(values, scale, cortex.Look(), stem=stem, title=f"Feature {number}, {whose(subject)}{simulated}")
 
 
 def _reach(table: FeatureTable) -> float:

@@ -16,11 +16,11 @@ _MARKS = {"done": "✓", "out of date": "↻", "not run": "–"}
 
 def introduction(study: Study, figures: dict[str, Any]) -> str:
     """The study in two sentences; escaped for HTML."""
-    heard = "simulated subjects, as if they heard it" if study.simulated else "subjects who heard or read it"
+    who = "simulated subjects, as if they heard it" if study.simulated else "subjects who heard or read it"
     return (
-        f"{escaped(figures['model'])} reads {figures['n_words']:,} words. A sparse autoencoder splits its hidden states at layer {figures['layer']} into "
-        f"{figures['n_features']:,} features, machine annotators sort them into categories, and encoding models ask which categories predict the cortical "
-        f"responses of {figures['n_subjects']} {heard}."
+        f"{escaped(figures['model'])} reads {figures['n_words']:,} words. A sparse autoencoder (SAE) splits its hidden states at layer "
+        f"{figures['layer']} into {figures['n_features']:,} features, machine annotators sort them into categories, and encoding models ask which "
+        f"categories predict the cortical responses of {figures['n_subjects']} {who}."
     )
 
 
@@ -50,7 +50,7 @@ def facts(figures: dict[str, Any]) -> dict[str, dict[str, str]]:
             "Repetition time (TR)": f"{figures['tr_s']:g} s",
             "Vertices with data": f"{figures['n_vertices_scored']:,} of {figures['n_vertices']:,}",
             "r, all features": f"{figures['r_all']:.3f}",
-            "r, best 1% of vertices": f"{figures['r_best_vertices']:.3f}",
+            "r, 99th percentile": f"{figures['r_best_vertices']:.3f}",
         },
     }
 
@@ -85,16 +85,17 @@ def claims(figures: dict[str, Any]) -> None:
         ),
     ]
     body = "".join(
-        f'<tr><td>{escaped(name)}</td><td class="num"><b>{escaped(ours)}</b></td><td class="num">{escaped(theirs)}</td><td class="faint">{escaped(note)}</td></tr>'
+        f'<tr><td>{escaped(name)}</td><td class="num"><b>{escaped(ours)}</b></td><td class="num">{escaped(theirs)}</td>'
+        f'<td class="faint">{escaped(note)}</td></tr>'
         for name, ours, theirs, note in rows
     )
     head = f'<tr><th>Figure</th><th class="num">This study</th><th class="num">{PAPER}</th><th>Note</th></tr>'
     st.html(f'<div class="sb"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>')
-    other = "another model, responses that are simulated here," if figures["simulated"] else "another model, other subjects"
+    other = "another model, simulated responses" if figures["simulated"] else "another model, other subjects"
     st.caption(
-        f"These figures stand side by side for orientation and are **not comparable**: {other} and our own operationalisation of categories, parcels and r. "
-        "r: correlation of prediction and response in the held-out run, mean over runs, over the vertices of all parcels that the codebook predicts for any "
-        "semantic subcategory, and over subjects."
+        f"The two stand side by side for orientation and are **not comparable**: {other}, and our own definition of categories, parcels and r. "
+        "r: correlation of prediction and response in the held-out run, mean over runs, over the vertices of all parcels that the codebook predicts "
+        "for any semantic subcategory, and over subjects."
     )
 
 

@@ -16,7 +16,7 @@ from saebrain.ui.text import plain
 
 PAGES: dict[str, tuple[str, ...]] = {
     "overview": (),
-    "features": ("feature", "q", "label", "agree", "density", "parcel", "sort", "subject"),
+    "features": ("feature", "q", "label", "agree", "from", "to", "parcel", "sort", "subject"),
     "cortex": ("show", "select", "part", "subject", "surface", "threshold", "outlines"),
 }
 _KEPT = "selection"
@@ -67,16 +67,6 @@ class View:
 
         return self._read(name, default, parse)
 
-    def pair(self, name: str, options: Sequence[str], default: tuple[str, str]) -> tuple[str, str]:
-        """Two of some options, the first not after the second, written ``low..high``."""
-
-        def parse(raw: str) -> tuple[str, str] | None:
-            low, _, high = raw.partition("..")
-            known = low in options and high in options and options.index(low) <= options.index(high)
-            return (low, high) if known else None
-
-        return self._read(name, default, parse)
-
     def set(self, name: str, value: Any, default: Any = None) -> None:
         """Select something; the default is left out of the address."""
         if value is None or value == default:
@@ -116,6 +106,4 @@ def _written(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, tuple):
-        return "..".join(value)
     return str(value)

@@ -20,23 +20,28 @@ STYLE = """
 .sb-context { padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
 .sb-context .where { font-size: 0.8rem; color: var(--faint); display: flex; gap: 1rem; margin-bottom: 0.1rem; }
 .sb-context .where .value { margin-left: auto; }
-.sb-context .text { font-family: "Source Serif", "Source Serif 4", Georgia, serif; font-size: 1.02rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.sb-context mark { color: inherit; background: color-mix(in oklab, var(--active) var(--share), transparent); border-radius: 0.2em; padding: 0.08em 0; }
+.sb-context .text { font-family: "Source Serif", Georgia, serif; font-size: 1.02rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.sb-context mark { color: inherit; border-radius: 0.2em; padding: 0.08em 0;
+    background: color-mix(in oklab, var(--active) var(--share), transparent); }
 .sb-context mark.peak { font-weight: 700; box-shadow: inset 0 -2px 0 currentColor; }
 .sb-scale { display: flex; align-items: center; gap: 0.6rem; font-size: 0.8rem; color: var(--faint); padding: 0.3rem 0; }
-.sb-scale i { width: 9rem; height: 0.8rem; border-radius: 0.2em; background: linear-gradient(to right, transparent, var(--active)); border: 1px solid var(--line); }
+.sb-scale i { width: 9rem; height: 0.8rem; border-radius: 0.2em; border: 1px solid var(--line);
+    background: linear-gradient(in oklab to right, transparent, var(--active)); }
 
 .sb-token { font-family: "Source Code", "Source Code Pro", monospace; font-size: 0.88rem; white-space: pre; }
 .sb-bar { display: block; height: 0.7rem; margin-top: 0.42rem; background: var(--active); border-radius: 0.15em; min-width: 1px; }
 
 .sb-pair { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
-.sb-pair table { flex: 1 1 12rem; width: auto; }
-.sb-pair td.wide { width: 35%; }
+.sb-pair table { flex: 1 1 12rem; width: auto; table-layout: fixed; }
+.sb-pair th:nth-child(2) { width: 3.6rem; white-space: nowrap; }
+.sb-pair th:nth-child(3) { width: 26%; }
+.sb-pair .sb-token { overflow: hidden; text-overflow: ellipsis; }
 .sb-label { padding: 0.25rem 0 0.45rem; border-bottom: 1px solid var(--line); }
 
 .sb-views { display: grid; font-size: 0.85rem; color: var(--faint); text-align: center; padding-bottom: 0.2rem; }
 .sb-map-title { text-align: center; font-weight: 600; padding-bottom: 0.3rem; }
-.sb-colours { display: flex; justify-content: center; align-items: flex-start; flex-wrap: wrap; gap: 0.5rem 2rem; padding-top: 0.5rem; font-size: 0.85rem; }
+.sb-colours { display: flex; justify-content: center; align-items: flex-start; flex-wrap: wrap; gap: 0.5rem 2rem;
+    padding-top: 0.5rem; font-size: 0.85rem; }
 .sb-colours .bar { width: min(24rem, 60vw); text-align: center; }
 .sb-colours .gradient { position: relative; height: 0.85rem; }
 .sb-colours .tip { position: absolute; top: 0; width: 0.7rem; height: 0.85rem; }

@@ -6,6 +6,9 @@ import html
 import re
 import unicodedata
 
+MEAN = "mean"
+"""In place of a subject: the mean over all."""
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 _SHOWN = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}
 
@@ -39,3 +42,8 @@ def category(path: str) -> str:
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign, a true minus."""
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def whose(subject: str) -> str:
+    """A subject as people read it."""
+    return "mean over subjects" if subject == MEAN else subject

@@ -17,12 +17,15 @@ from saebrain.sae.quality import measure
 from saebrain.sae.topk import TopK
 from saebrain.sae.train import LogRow, TrainConfig, _State, geometric_median, schedule, train
 
-D, TRUE, ACTIVE = 32, 48, 4
+# Threads gain nothing on so little data, and on a busy machine they wait for one another.
+torch.set_num_threads(1)
+
+D, TRUE, ACTIVE = 24, 32, 3
 
 
-def planted(seed: int = 0) -> Tensor:
-    """Known directions, of unit norm."""
-    return normalize(torch.randn(TRUE, D, generator=torch.Generator().manual_seed(seed)), dim=1)
+def planted() -> Tensor:
+    """Known directions, of unit norm; the seed is not one of those that weights are drawn with."""
+    return normalize(torch.randn(TRUE, D, generator=torch.Generator().manual_seed(100)), dim=1)
 
 
 def batches(*, seed: int = 1, size: int = 512, scale: float = 1.0, shift: float = 0.0) -> Iterator[Tensor]:
@@ -34,7 +37,7 @@ def batches(*, seed: int = 1, size: int = 512, scale: float = 1.0, shift: float 
         yield scale * (weight @ directions) + shift
 
 
-CONFIG = TrainConfig(n_features=64, k=ACTIVE, steps=500, learning_rate=5e-3, k_aux=16, dead_after=20_000)
+CONFIG = TrainConfig(n_features=64, k=ACTIVE, steps=400, learning_rate=1e-2, k_aux=12, dead_after=5_000)
 
 
 # gradients
@@ -44,11 +47,8 @@ def state(config: TrainConfig, d: int) -> _State:
     """Weights as in the middle of training: encoder unlike decoder, biases not zero."""
     generator = torch.Generator().manual_seed(0)
     n = config.n_features
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    return _State(W_enc=draw(n, d), b_enc=0.3 * draw(n), W_dec=normalize(draw(n, d), dim=1), b_dec=0.3 * draw(d), idle=torch.zeros(n, dtype=torch.long))
+    W_enc, b_enc, W_dec, b_dec = (torch.randn(*shape, generator=generator) for shape in ((n, d), (n,), (n, d), (d,)))
+    return _State(W_enc, 0.3 * b_enc, normalize(W_dec, dim=1), 0.3 * b_dec, idle=torch.zeros(n, dtype=torch.long))
 
 
 def kept(z: Tensor, k: int) -> Tensor:
@@ -80,8 +80,8 @@ def dense_gradients(s: _State, x: Tensor, config: TrainConfig, dead: Tensor) -> 
 def test_gradients_are_those_of_autograd(tokens: int, n_dead: int) -> None:
     config = TrainConfig(n_features=60, k=5, k_aux=8, aux_coefficient=0.5, dead_after=1000)
     s = state(config, d=12)
-    s.b_enc[:n_dead] -= 8  # seldom among the k largest, not always negative
-    s.W_enc[:n_dead] *= 2
+    s.W_enc[:n_dead] *= 0.2  # seldom among the k largest, often positive
+    s.b_enc[:n_dead] = 0.1
     x = torch.randn(tokens, 12, generator=torch.Generator().manual_seed(1))
     s.idle[:n_dead] = 5000
     fires = (kept((x - s.b_dec) @ s.W_enc.T + s.b_enc, config.k) > 0).any(dim=0)
@@ -136,13 +136,15 @@ def learnt() -> tuple[TopK, list[LogRow]]:
 
 def test_a_planted_dictionary_is_recovered(learnt: tuple[TopK, list[LogRow]]) -> None:
     sae, _ = learnt
-    cosine = (planted() @ sae.W_dec.T).max(dim=1).values
-    assert cosine.mean() > 0.9
-    quality = measure(sae, [next(batches(seed=3, size=4000))])
-    assert quality.fvu < 0.05
-    assert quality.l0 == pytest.approx(ACTIVE, abs=0.2)
     untrained = train(batches(), next(batches(seed=2)), replace(CONFIG, steps=1))
-    assert measure(untrained, [next(batches(seed=3))]).fvu > 0.4
+    x = next(batches(seed=3, size=4000))
+
+    def recovery(sae: TopK) -> float:
+        return float((planted() @ sae.W_dec.T).max(dim=1).values.mean())
+
+    assert recovery(sae) > 0.95 > 0.7 > recovery(untrained)
+    assert measure(sae, [x]).fvu < 0.05 < 0.4 < measure(untrained, [x]).fvu
+    assert measure(sae, [x]).l0 == pytest.approx(ACTIVE, abs=0.2)
 
 
 def test_decoder_rows_have_unit_norm(learnt: tuple[TopK, list[LogRow]]) -> None:
@@ -151,24 +153,37 @@ def test_decoder_rows_have_unit_norm(learnt: tuple[TopK, list[LogRow]]) -> None:
 
 def test_log_and_metadata(learnt: tuple[TopK, list[LogRow]]) -> None:
     sae, log = learnt
-    assert [row.step for row in log] == [*range(0, 500, 50), 499]
+    assert [row.step for row in log] == [*range(0, 400, 50), 399]
     assert [row.tokens for row in log] == [512 * (row.step + 1) for row in log]
-    assert log[-1].fvu < 0.1 * log[0].fvu
+    assert log[-1].fvu < 0.2 * log[0].fvu
     assert log[-1].learning_rate < log[5].learning_rate == CONFIG.learning_rate
-    assert sae.metadata["training_tokens"] == 500 * 512
+    assert sae.metadata["training_tokens"] == 400 * 512
     assert TrainConfig(**sae.metadata["training"]) == CONFIG
-    assert (sae.k, sae.n_features, sae.d_in, sae.apply_b_dec_to_input) == (ACTIVE, 64, D, True)
+    assert (sae.k, sae.n_features, sae.d_in, sae.apply_b_dec_to_input) == (ACTIVE, CONFIG.n_features, D, True)
 
 
-def test_dead_features_are_revived() -> None:
-    """Four times the features there are: without the auxiliary loss half of them stay unused."""
-    config = TrainConfig(n_features=256, k=ACTIVE, steps=250, learning_rate=5e-3, k_aux=64, dead_after=5_000)
-    sample = next(batches(seed=2, size=2000))
-    check = next(batches(seed=3, size=8000))
-    left = measure(train(batches(), sample, replace(config, aux_coefficient=0.0)), [check]).dead_fraction
-    revived = measure(train(batches(), sample, config), [check]).dead_fraction
-    assert left > 0.2
-    assert revived < 0.5 * left
+def test_dead_features_are_revived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the features begin with an encoder so short that they are never among the k largest; the others are too few."""
+    half = 24
+    begin = _State.start
+
+    def short(d_in: int, config: TrainConfig) -> _State:
+        s = begin(d_in, config)
+        s.W_enc[:half] *= 0.05
+        return s
+
+    monkeypatch.setattr(_State, "start", short)
+    config = TrainConfig(n_features=2 * half, k=ACTIVE, steps=250, learning_rate=1e-2, k_aux=6, dead_after=1_000)
+    sample, x = next(batches(seed=2, size=2000)), next(batches(seed=3, size=4000))
+    left, revived = (train(batches(), sample, replace(config, aux_coefficient=c)) for c in (0.0, 1 / 32))
+
+    def used(sae: TopK) -> int:
+        codes = sae.encode(x)
+        return len(codes.features[codes.values > 0].unique())
+
+    assert used(left) < 1.2 * half
+    assert used(revived) > 1.25 * half
+    assert measure(revived, [x]).fvu < 0.6 * measure(left, [x]).fvu
 
 
 def weights(sae: TopK) -> list[Tensor]:
@@ -211,8 +226,9 @@ def test_k_must_fit_the_features(k: int) -> None:
 
 
 def test_geometric_median_has_the_least_sum_of_distances() -> None:
-    x = np.random.default_rng(0).standard_t(2, size=(200, 3)) + [4.0, 0.0, -2.0]
-    found = minimize(lambda point: np.linalg.norm(x - point, axis=1).sum(), x.mean(axis=0), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10})
+    x = np.random.default_rng(0).standard_t(2, size=(200, 3)) + np.array([4.0, 0.0, -2.0])
+    start, limits = x.mean(axis=0), {"xatol": 1e-8, "fatol": 1e-10}
+    found = minimize(lambda point: np.linalg.norm(x - point, axis=1).sum(), start, method="Nelder-Mead", options=limits)
     median = geometric_median(torch.from_numpy(x))
     np.testing.assert_allclose(median.numpy(), found.x, atol=1e-4)
     assert np.linalg.norm(median.numpy() - x.mean(axis=0)) > 0.01

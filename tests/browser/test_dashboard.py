@@ -1,0 +1,234 @@
+"""The dashboard in a real browser: every page by link and by click, in both themes, at two widths; how long it takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.browser.dashboard import ROOT, Dashboard, serving
+
+LINKS = {"overview": "/", "features": "/Features", "cortex": "/Cortex"}
+DRAWN = {
+    "overview": [".js-plotly-plot .main-svg", "[data-testid=stImage] img"],
+    "features": ["[data-testid=stDataFrame] canvas", ".sb-context", "[data-testid=stImage] img", ".js-plotly-plot .main-svg"],
+    "cortex": ["[data-testid=stImage] img", "[data-testid=stDataFrame] canvas", ".js-plotly-plot .main-svg"],
+}
+FIRST_S, NEXT_S = 3.0, 2.0
+SLACK = 5.0
+"""A busy machine may take this many times as long before the test fails; the times themselves are printed."""
+PATIENCE_MS = 60_000
+# Of a page in a folder, Streamlit tries its own addresses there before it tries them at the root.
+EXPECTED_404 = re.compile(r"/_stcore/(health|host-config)$")
+
+
+@contextmanager
+def watched(browser: Browser, *, width: int = 1280, theme: str = "light") -> Iterator[Page]:
+    """A fresh page; at the end nothing may have gone wrong in it."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light")
+    page = context.new_page()
+    problems: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and not EXPECTED_404.search(message.location["url"]):
+            problems.append(f"{message.text} ({message.location['url']})")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    context.close()
+    assert problems == []
+
+
+def wait_until_drawn(page: Page, name: str) -> None:
+    """All of a page is there: its heading, charts, tables and pictures, and the server has nothing left to do."""
+    page.locator("h1", has_text="" if name == "overview" else name.capitalize()).wait_for(timeout=PATIENCE_MS)
+    for selector in DRAWN[name]:
+        page.locator(selector).first.wait_for(timeout=PATIENCE_MS)
+    page.wait_for_function(
+        """() => document.querySelector('[data-test-script-state="notRunning"]')
+            && [...document.querySelectorAll('[data-testid=stImage] img')].every(image => image.complete && image.naturalWidth)""",
+        timeout=PATIENCE_MS,
+    )
+
+
+def changed(page: Page, before: str) -> None:
+    page.wait_for_function("before => location.search !== before", arg=before, timeout=PATIENCE_MS)
+
+
+def settled(page: Page) -> None:
+    """Wait until the server has answered what was just done."""
+    page.wait_for_timeout(200)
+    page.wait_for_function("""() => document.querySelector('[data-test-script-state="notRunning"]')""", timeout=PATIENCE_MS)
+
+
+def query(page: Page) -> str:
+    return str(page.evaluate("location.search"))
+
+
+def report(record_property: object, name: str, seconds: float, limit: float) -> None:
+    print(f"\n{name}: {seconds:.2f} s (wanted: {limit:g} s)")
+    assert callable(record_property)
+    record_property(name, round(seconds, 2))
+    assert seconds <= limit * SLACK, f"{name} took {seconds:.1f} s"
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_first_page_by_a_link(browser: Browser, demo_study: Path, tmp_path: Path, record_property: object, name: str) -> None:
+    with serving(demo_study, tmp_path / "streamlit.log") as fresh, watched(browser) as page:
+        started = time.monotonic()
+        page.goto(fresh.url + LINKS[name])
+        wait_until_drawn(page, name)
+        report(record_property, f"first page, {name}", time.monotonic() - started, FIRST_S)
+        log = fresh.log.read_text()
+    assert "Traceback" not in log and "Warning" not in log and "deprecat" not in log.lower()
+
+
+def test_pages_by_clicking(browser: Browser, dashboard: Dashboard, record_property: object) -> None:
+    with watched(browser) as page:
+        page.goto(dashboard.url)
+        wait_until_drawn(page, "overview")
+        for name in ("features", "cortex", "overview", "cortex", "features"):
+            started = time.monotonic()
+            page.get_by_test_id("stSidebar").get_by_role("link", name=name.capitalize()).click()
+            wait_until_drawn(page, name)
+            report(record_property, f"next page, {name}", time.monotonic() - started, NEXT_S)
+    assert "Traceback" not in dashboard.log.read_text()
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, theme: str, width: int) -> None:
+    for name, link in LINKS.items():
+        with watched(browser, width=width, theme=theme) as page:
+            page.goto(dashboard.url + link)
+            wait_until_drawn(page, name)
+            assert page.evaluate(
+                "document.querySelector('[data-testid=stMain]').scrollWidth <= document.querySelector('[data-testid=stMain]').clientWidth"
+            )
+            too_wide = (
+                """() => [...document.querySelectorAll('.sb')].filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.className)"""
+            )
+            assert page.evaluate(too_wide) == []
+            assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme") == theme
+            expect(page.get_by_text("Simulated responses").first).to_be_visible()
+
+
+def test_click_on_a_row_opens_the_feature(browser: Browser, dashboard: Dashboard) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Features")
+        wait_until_drawn(page, "features")
+        before, heading = query(page), page.locator("h2").first.inner_text()
+        box = page.get_by_test_id("stDataFrame").first.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 250, box["y"] + 35 * 4.5)  # any cell of the fourth row
+        changed(page, before)
+        expect(page.locator("h2").first).not_to_have_text(heading)
+        number = re.search(r"feature=(\d+)", query(page))
+        assert number is not None
+        expect(page.locator("h2").first).to_have_text(f"Feature {number[1]}")
+        settled(page)
+        page.reload()
+        expect(page.locator("h2").first).to_have_text(f"Feature {number[1]}", timeout=PATIENCE_MS)
+
+
+def test_search_changes_address_and_list(browser: Browser, dashboard: Dashboard) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Features")
+        wait_until_drawn(page, "features")
+        before = query(page)
+        page.get_by_label("Search", exact=True).fill("harbour")
+        page.keyboard.press("Enter")
+        changed(page, before)
+        assert "q=harbour" in query(page)
+        settled(page)
+        expect(page.get_by_text(re.compile(r"^\d+ of [\d,]+ features"))).to_be_visible()
+        page.get_by_role("button", name="Next").click()
+        settled(page)
+        number = re.search(r"feature=(\d+)", query(page))
+        assert number is not None
+        expect(page.locator("h2").first).to_have_text(f"Feature {number[1]}")
+
+
+def test_threshold_changes_the_picture(browser: Browser, dashboard: Dashboard) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Cortex?select=semantic%2Fplace&part=features")
+        wait_until_drawn(page, "cortex")
+        picture = page.get_by_test_id("stImage").locator("img").first
+        before, source = query(page), picture.get_attribute("src")
+        page.get_by_role("slider").first.focus()
+        for _ in range(12):
+            page.keyboard.press("ArrowRight")
+        changed(page, before)
+        page.wait_for_function(
+            "source => document.querySelector('[data-testid=stImage] img').getAttribute('src') !== source", arg=source, timeout=PATIENCE_MS
+        )
+        settled(page)
+        assert re.search(r"threshold=0\.\d+", query(page)) and "select=semantic" in query(page)
+        expect(page.get_by_text(re.compile(r"^below 0\.\d+$"))).to_be_visible()
+
+
+def test_back_button_returns_to_the_view(browser: Browser, dashboard: Dashboard) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Cortex?select=semantic%2Fplace")
+        wait_until_drawn(page, "cortex")
+        page.get_by_role("link", name="Features labelled").click()
+        wait_until_drawn(page, "features")
+        assert "label=semantic%2Fplace" in query(page)
+        page.go_back()
+        page.go_back()
+        wait_until_drawn(page, "cortex")
+        assert "select=semantic%2Fplace" in query(page)
+
+
+def test_words_of_a_map_follow_the_theme_at_once(browser: Browser, dashboard: Dashboard) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Cortex")
+        wait_until_drawn(page, "cortex")
+        colour = "getComputedStyle(document.querySelector('.sb-colours')).color"
+        light = page.evaluate(colour)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(f"light => {colour} !== light", arg=light, timeout=PATIENCE_MS)
+
+
+def test_downloads(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> None:
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Cortex?select=semantic")
+        wait_until_drawn(page, "cortex")
+        files = {}
+        for name in ("PNG", "GIFTI left", "GIFTI right", "CSV", "Parcels (CSV)"):
+            with page.expect_download(timeout=PATIENCE_MS) as download:
+                page.get_by_role("button", name=name, exact=True).click()
+            files[name] = tmp_path / download.value.suggested_filename
+            download.value.save_as(files[name])
+    assert files["PNG"].read_bytes().startswith(b"\x89PNG") and files["PNG"].name.endswith("_semantic_whole_mean.png")
+    left = nibabel.load(files["GIFTI left"])
+    assert left.darrays[0].data.shape == (10_242,) and np.isfinite(left.darrays[0].data).any()
+    assert files["GIFTI right"].name.endswith("hemi-R.func.gii")
+    assert files["CSV"].read_text().count("\n") == 20_485
+    assert files["Parcels (CSV)"].read_text().startswith("hemisphere,parcel,r,vertices,predicted")
+
+
+@pytest.mark.skipif(os.environ.get("SAEBRAIN_SCREENSHOTS") != "1", reason="pictures for the README are only taken with SAEBRAIN_SCREENSHOTS=1")
+@pytest.mark.parametrize(
+    ("name", "link"), [("overview", "/"), ("features", "/Features?label=semantic%2Fplace"), ("cortex", "/Cortex?show=categories&outlines=on")]
+)
+def test_take_screenshots(browser: Browser, dashboard: Dashboard, name: str, link: str) -> None:
+    with watched(browser) as page:
+        page.goto(dashboard.url + link)
+        if name == "cortex":
+            page.locator("[data-testid=stImage] img").first.wait_for(timeout=PATIENCE_MS)
+            settled(page)
+        else:
+            wait_until_drawn(page, name)
+        page.wait_for_timeout(1500)
+        page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png")

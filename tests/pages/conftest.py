@@ -1,0 +1,57 @@
+"""Pages of the dashboard, run without a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from saebrain.ui.frame import FILES
+
+ROOT = Path(__file__).parents[2]
+Open = Callable[..., AppTest]
+Copy = Callable[..., Path]
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """``open_page(study, "features", feature="12")``: a page as its address would show it."""
+
+    def open_(study: Path, page: str = "overview", **query: str) -> AppTest:
+        monkeypatch.setenv("SAEBRAIN_STUDY", str(study))
+        app = AppTest.from_file(ROOT / "app.py", default_timeout=120)
+        if page != "overview":
+            app.switch_page(FILES[page])
+        app.query_params.update(query)
+        return app.run()
+
+    return open_
+
+
+@pytest.fixture
+def copy_study(demo_study: Path, tmp_path: Path) -> Copy:
+    """``copy_study(without=["labels.parquet"])``: the demo study in another folder, its large parts linked, some left out."""
+
+    def copy(*, without: tuple[str, ...] = ()) -> Path:
+        folder = tmp_path / "study"
+        for source in sorted(path for path in demo_study.rglob("*") if path.is_file()):
+            name = source.relative_to(demo_study)
+            if not any(name.is_relative_to(left_out) for left_out in without):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                os.symlink(source, folder / name)
+        return folder
+
+    return copy
+
+
+def html_of(app: AppTest) -> str:
+    """All HTML on a page."""
+    return "\n".join(element.proto.body for element in app.html)
+
+
+def commands_of(app: AppTest) -> list[str]:
+    """The commands that a page tells to run."""
+    return [line for block in app.code for line in block.value.splitlines()]

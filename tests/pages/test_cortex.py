@@ -1,0 +1,78 @@
+"""The cortex page: every selection, the best subcategory, and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saebrain.pipeline.cortical import DIFFERENCES, available
+from saebrain.pipeline.results import result_folder
+from saebrain.study import Study
+from tests.pages.conftest import Copy, Open, commands_of, html_of
+
+
+def test_opens_with_all_features(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex")
+    assert not app.exception and not app.error and not app.warning
+    assert len(app.image) == 1 and len(app.dataframe[0].value) == 68
+    for name in ("Left lateral", "Left medial", "Right medial", "Right lateral", "whole prediction", "not measured"):
+        assert name in html_of(app)
+
+
+def test_every_selection_is_shown(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex")
+    for selection in available(Study.open(demo_study)):
+        app.selectbox[0].set_value(selection).run()
+        assert not app.exception, selection
+        assert app.query_params.get("select", "all") == selection
+    assert app.selectbox[0].value in DIFFERENCES and "Difference in r" in html_of(app)
+
+
+def test_link_sets_every_control(open_page: Open, demo_study: Path) -> None:
+    query = {"select": "semantic/place", "part": "features", "subject": "sim-02", "surface": "flat", "threshold": "0.12", "outlines": "on"}
+    app = open_page(demo_study, "cortex", **query)
+    assert not app.exception and not app.warning
+    assert [box.value for box in app.selectbox] == ["semantic/place", "features", "sim-02"]
+    assert app.slider[0].value == 0.12 and app.toggle[0].value is True
+    shown = html_of(app)
+    assert "r of the features&#x27; part, sim-02" in shown and "below 0.12" in shown and "Left lateral" not in shown
+
+
+def test_parcels_of_a_selection_are_those_of_the_codebook(open_page: Open, demo_study: Path) -> None:
+    table = open_page(demo_study, "cortex", select="semantic/place", part="features").dataframe[0].value
+    assert set(table.loc[table["predicted"], "parcel"]) == {"parahippocampal", "isthmuscingulate", "precuneus", "lateraloccipital"}
+    assert table["r"].is_monotonic_decreasing
+
+
+def test_best_subcategory(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex", show="categories", threshold="0.2")
+    assert not app.exception and not app.warning
+    table = app.dataframe[0].value
+    assert list(table["category"]) == ["Social", "Place", "Action", "Emotion", "Quantity"]
+    for name in (*table["category"], "none reaches r = 0.2"):
+        assert name in html_of(app)
+    lower = open_page(demo_study, "cortex", show="categories", threshold="0.05").dataframe[0].value
+    assert lower["vertices"].sum() > table["vertices"].sum()
+
+
+def test_selection_without_a_result_says_which_command_computes_it(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
+    folder = result_folder(Study.open(demo_study), "syntactic").relative_to(demo_study)
+    study = copy_study(without=(str(folder),))
+    app = open_page(study, "cortex", select="syntactic")
+    assert not app.exception
+    assert commands_of(app) == [f"python -m saebrain encode {study} --select syntactic"]
+
+
+def test_study_without_results_says_which_commands_to_run(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("encoding", "steps/encode.json", "steps/responses.json"))
+    app = open_page(study, "cortex")
+    assert not app.exception
+    assert commands_of(app) == [f"python -m saebrain simulate {study}", f"python -m saebrain encode {study}"]
+
+
+@pytest.mark.parametrize("query", [{"select": "nothing"}, {"threshold": "-1"}, {"threshold": "nan"}, {"surface": "sphere"}, {"outlines": "maybe"}])
+def test_link_to_what_is_not_there_falls_back(open_page: Open, demo_study: Path, query: dict[str, str]) -> None:
+    app = open_page(demo_study, "cortex", **query)
+    assert not app.exception and len(app.image) == 1
+    assert len(app.warning) == 1 and "which is not there" in app.warning[0].value

@@ -1,0 +1,155 @@
+"""The features page: filters, links, one feature's view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from saebrain.store import read_table
+from saebrain.study import Study
+from tests.pages.conftest import Copy, Open, commands_of, html_of
+
+
+def listed(app: AppTest) -> pd.DataFrame:
+    return app.dataframe[0].value
+
+
+def test_opens_at_the_first_feature_of_the_list(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features")
+    assert not app.exception and not app.error and not app.warning
+    first = int(listed(app)["feature"].iloc[0])
+    assert app.header[0].value == f"Feature {first}"
+    assert app.query_params["feature"] == str(first)
+    assert listed(app)["parcel_r"].dropna().is_monotonic_decreasing
+
+
+def test_link_selects_the_feature(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", feature="12", label="semantic", sort="feature")
+    assert app.header[0].value == "Feature 12"
+    assert app.session_state["widget label"] == "semantic"
+    assert listed(app)["feature"].is_monotonic_increasing
+    assert listed(app)["label"].str.startswith("semantic").all()
+
+
+@pytest.mark.parametrize("query", [{"feature": "99999999"}, {"feature": "<img>"}, {"label": "no/such"}, {"sort": "x"}, {"from": "7"}])
+def test_link_to_what_is_not_there_falls_back(open_page: Open, demo_study: Path, query: dict[str, str]) -> None:
+    app = open_page(demo_study, "features", **query)
+    assert not app.exception
+    assert len(app.warning) == 1 and "which is not there" in app.warning[0].value
+    assert app.header[0].value.startswith("Feature ")
+
+
+def test_search_narrows_the_list_and_enters_the_address(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features")
+    everything = len(listed(app))
+    app.text_input[0].set_value("harbour").run()
+    assert app.query_params["q"] == "harbour"
+    assert 0 < len(listed(app)) < everything
+    assert any(f"{len(listed(app)):,} of {everything:,} features" in caption.value for caption in app.caption)
+    app.text_input[0].set_value("").run()
+    assert "q" not in app.query_params and len(listed(app)) == everything
+
+
+def test_search_without_a_match_keeps_the_feature(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", feature="12", q="no such word anywhere")
+    assert not app.exception
+    assert listed(app).empty and app.header[0].value == "Feature 12"
+    assert any("is not among them" in caption.value for caption in app.caption)
+
+
+def test_filters_agree_with_the_table(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", agree="no", **{"from": "0.003", "to": "0.03"})
+    table = listed(app)
+    assert len(table)
+    assert table["density"].between(0.003, 0.03).all()
+    annotators = [name for name in table if name.startswith("machine:")]
+    assert (table[annotators].nunique(axis=1) > 1).all()
+
+
+def test_buttons_lead_through_the_list(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features")
+    first, second = listed(app)["feature"].iloc[:2]
+    before, after = (next(button for button in app.button if button.label == label) for label in ("Previous", "Next"))
+    assert before.disabled and not after.disabled
+    after.click().run()
+    assert app.header[0].value == f"Feature {second}" and app.query_params["feature"] == str(second)
+    next(button for button in app.button if button.label == "Previous").click().run()
+    assert app.header[0].value == f"Feature {first}"
+
+
+def test_dead_feature_is_said_to_be_dead(open_page: Open, demo_study: Path) -> None:
+    table = read_table(Study.open(demo_study).features / "features.parquet", "")
+    dead = table.loc[table["active"] == 0, "feature"]
+    if dead.empty:
+        pytest.skip("the SAE of this demo study has no dead feature in its text")
+    app = open_page(demo_study, "features", feature=str(dead.iloc[0]))
+    assert not app.exception and any("never active" in info.value for info in app.info)
+
+
+def test_selection_is_kept_when_another_page_was_open(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", feature="12", subject="sim-02")
+    app.switch_page("pages/2_Cortex.py")
+    app.query_params.clear()
+    app.run()
+    assert not app.exception and app.query_params["subject"] == "sim-02"
+    app.switch_page("pages/1_Features.py")
+    app.query_params.clear()
+    app.run()
+    assert app.header[0].value == "Feature 12" and app.query_params["feature"] == "12"
+
+
+def test_text_of_the_stimulus_is_escaped(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
+    study = copy_study(without=("tokens.parquet",))
+    tokens = pd.read_parquet(demo_study / "tokens.parquet")
+    contexts = pd.read_parquet(Study.open(demo_study).features / "contexts.parquet")
+    first = contexts[contexts["rank"] == 0].iloc[0]
+    text = tokens["text"].to_numpy(object)
+    at = int(first["token"])
+    text[at] = "<script>alert(1)</script>"
+    text[at - 1] = '"><img src=x onerror=alert(2)>'
+    tokens.assign(text=text).to_parquet(study / "tokens.parquet")
+    app = open_page(study, "features", feature=str(int(first["feature"])))
+    shown = html_of(app)
+    assert not app.exception
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown and "&lt;img" in shown
+    assert "<script" not in shown and "<img" not in shown
+
+
+def test_missing_labels_say_which_commands_to_run(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("labels.parquet", "steps/labels.json"))
+    app = open_page(study, "features")
+    assert not app.exception and not app.dataframe
+    assert commands_of(app) == [f"python -m saebrain labels {study}"]
+
+
+def test_missing_responses_leave_the_rest_of_a_feature(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("responses", "steps/responses.json"))
+    app = open_page(study, "features", sort="density")
+    assert not app.exception
+    assert '<div class="sb-context">' in html_of(app)
+    assert commands_of(app) == [f"python -m saebrain simulate {study}"]
+
+
+def test_results_older_than_what_they_were_made_from_are_not_shown(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
+    study = copy_study(without=("study.toml", "steps/activations.json"))
+    config = (demo_study / "study.toml").read_text()
+    assert "window = 512" in config
+    (study / "study.toml").write_text(config.replace("window = 512", "window = 500"))
+    record = '{"step": "activations", "key": "0", "finished": "2999-01-01T00:00:00+00:00"}'
+    (study / "steps" / "activations.json").write_text(record)
+    app = open_page(study, "features")
+    assert not app.exception and not app.dataframe
+    assert commands_of(app) == [f"python -m saebrain {verb} {study}" for verb in ("activations", "sae encode", "features", "labels")]
+
+
+def test_map_names_the_parcels_it_shows(open_page: Open, demo_study: Path) -> None:
+    best = pd.read_parquet(Study.open(demo_study).features / "parcels.parquet").dropna().sort_values("parcel_r").iloc[-1]
+    app = open_page(demo_study, "features", feature=str(best["feature"]))
+    named = next(element.value for element in app.markdown if element.value.startswith("Furthest from 0"))
+    hemisphere, parcel = best["parcel"].split(" ")
+    assert f"{hemisphere} {parcel}" in named
+    assert np.isfinite(best["parcel_r"])

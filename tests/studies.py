@@ -1,0 +1,69 @@
+"""Copies of the demo study to change and to break."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from saebrain.progress import Report, silent
+
+
+def copy_study(source: Path, target: Path, *, without: tuple[str, ...] = ()) -> Path:
+    """Copy a study, but for some files or folders at its top; returns ``target``.
+
+    Big files are linked where the file system can: steps replace files and never write into them.
+    """
+    shutil.copytree(source, target, copy_function=link, ignore=lambda folder, names: without if Path(folder) == source else ())
+    configuration = target / "study.toml"
+    configuration.unlink()
+    shutil.copy2(source / "study.toml", configuration)
+    return target
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """Link a file, or copy it where that cannot be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def configure(study: Path, **sections: dict[str, Any]) -> None:
+    """Set fields of study.toml; a section that is not there is added."""
+    path = study / "study.toml"
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    for section, fields in sections.items():
+        values.setdefault(section, {}).update(fields)
+    path.write_text("\n".join(_toml(values)), encoding="utf-8")
+
+
+def hashes(study: Path) -> dict[str, str]:
+    """Hash of every file of a study, by path."""
+    files = sorted(path for path in study.rglob("*") if path.is_file())
+    return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@contextmanager
+def quiet(title: str, unit: str) -> Iterator[Report]:
+    """A progress bar that shows nothing."""
+    yield silent
+
+
+def _toml(table: dict[str, Any], name: str = "") -> Iterator[str]:
+    """Lines of a table: its values, then the tables in it."""
+    if name:
+        yield f"[{name}]"
+    tables = {key: value for key, value in table.items() if isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))}
+    yield from (f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in tables)
+    for key, value in tables.items():
+        path = f"{name}.{key}".lstrip(".")
+        for entry in [value] if isinstance(value, dict) else value:
+            lines = list(_toml(entry, path))
+            yield from lines if isinstance(value, dict) else [f"[[{path}]]", *lines[1:]]
