@@ -48,10 +48,11 @@ with frame("overview") as study:
         st.plotly_chart(plots.accuracy_chart(figures["r_by_subject"]), config=plots.CONFIG, alt="r of all, semantic and nuisance models per subject")
         st.caption("Nuisance: word rate, length, frequency and surprisal, part of every model. Mean over predicted cortex; marks as beside.")
 
-    st.subheader("Where do all features together predict?", anchor=False)
-    r = data.selection_map(study, ALL).of(None)
-    scale = cortex.Scale("r, all features, mean over subjects", data.shared_reach(study))
-    cortex.show_map(r, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")
-
+    cortex_place = st.container()
     st.subheader("Pipeline", anchor=False)
     overview.pipeline(data.states(study))
+    with cortex_place:  # last, as it takes longest
+        st.subheader("Where do all features together predict?", anchor=False)
+        r = data.selection_map(study, ALL).of(None)
+        scale = cortex.Scale("r, all features, mean over subjects", data.shared_reach(study))
+        cortex.show_map(r, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from saebrain import progress
 from saebrain.errors import SaebrainError
@@ -44,7 +45,7 @@ def _run(folder: Path | None, name: str) -> Study:
     step = STEPS[name]
     ran = steps.run(study, step, STEPS, lambda title, unit: progress.bar(title, unit, console))
     if not ran:
-        console.print(f"{step.title}: up to date in {study.folder}", highlight=False)
+        console.print(f"{step.title}: up to date in {study.folder}", markup=False, highlight=False, soft_wrap=True)
     return study
 
 
@@ -130,7 +131,7 @@ def encode(
         selections = None
     else:
         opened = _open(study)
-        with console.status(f"Encoding '{select}'"):
+        with console.status(f"Encoding '{escape(select)}'"):
             encode_one(opened, select)
         selections = [select]
     figures = encoding_figures(opened, selections)
@@ -168,11 +169,12 @@ def demo(study: StudyArgument = None, as_json: JsonOption = False) -> None:
     elif any(ran):
         _print_summary(figures)
     else:
-        console.print(f"Demo study {folder}: up to date", highlight=False)
+        console.print(f"Demo study {folder}: up to date", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_encoding(figures: dict[str, Any]) -> None:
-    table = Table("selection", "features", "r", "r of its features", *figures["subjects"], title="Encoding, mean over predicted cortex")
+    subjects = map(escape, figures["subjects"])
+    table = Table(Column("selection", no_wrap=True), "features", "r", "r of its features", *subjects, title="Encoding, mean over predicted cortex")
     for name, row in figures["selections"].items():
         cells = [f"{value:.3f}" for value in row["r_by_subject"].values()]
         own = "-" if row["r_features"] is None else f"{row['r_features']:.3f}"
@@ -182,9 +184,9 @@ def _print_encoding(figures: dict[str, Any]) -> None:
 
 def _print_summary(figures: dict[str, Any]) -> None:
     out = Console()
-    out.print(f"[bold]{figures['title']}[/bold]{'  (simulated responses)' if figures['simulated'] else ''}")
+    out.print(f"[bold]{escape(figures['title'])}[/bold]{'  (simulated responses)' if figures['simulated'] else ''}")
     out.print(
-        f"{figures['model']}, layer {figures['layer']}: {figures['n_features']:,} features, FVU {figures['fvu']:.3f}, L0 {figures['l0']:.0f}, "
+        f"{escape(figures['model'])}, layer {figures['layer']}: {figures['n_features']:,} features, FVU {figures['fvu']:.3f}, L0 {figures['l0']:.0f}, "
         f"{figures['dead_fraction']:.1%} dead ({figures['quality_measured_on']})",
         highlight=False,
     )

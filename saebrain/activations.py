@@ -345,10 +345,10 @@ def _forward(
 def _surprisal_bits(logits: Float[Tensor, "batch position vocabulary"], ids: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position"]:
     """-log2 p of every token given those before it; the prefix token itself gets NaN."""
     bits = torch.full(ids.shape, float("nan"), device=ids.device)
-    for row in range(len(ids)):  # row by row: the log-softmax of a whole batch would double its memory
-        log_p = torch.log_softmax(logits[row, :-1].float(), dim=-1)
-        bits[row, 1:] = -log_p.gather(1, ids[row, 1:, None])[:, 0] / float(np.log(2))
-    return bits
+    for row, target in enumerate(ids):
+        known = logits[row, :-1].float()
+        bits[row, 1:] = known.logsumexp(dim=-1) - known.gather(1, target[1:, None])[:, 0]
+    return bits / float(np.log(2))
 
 
 def _batches(cover: list[Window], batch_tokens: int) -> Iterator[list[Window]]:

@@ -45,9 +45,13 @@ def configure(study: Path, **sections: dict[str, Any]) -> None:
 
 
 def hashes(study: Path) -> dict[str, str]:
-    """Hash of every file of a study, by path."""
-    files = sorted(path for path in study.rglob("*") if path.is_file())
-    return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """Hash of every file of a study, by path; of files above 10 MB their size and time of writing."""
+    found = {}
+    for path in sorted(path for path in study.rglob("*") if path.is_file()):
+        state = path.stat()
+        big = state.st_size > 10_000_000
+        found[str(path.relative_to(study))] = f"{state.st_size} {state.st_mtime_ns}" if big else hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 @contextmanager
@@ -60,7 +64,9 @@ def _toml(table: dict[str, Any], name: str = "") -> Iterator[str]:
     """Lines of a table: its values, then the tables in it."""
     if name:
         yield f"[{name}]"
-    tables = {key: value for key, value in table.items() if isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))}
+    tables = {
+        key: value for key, value in table.items() if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
+    }
     yield from (f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in tables)
     for key, value in tables.items():
         path = f"{name}.{key}".lstrip(".")

@@ -14,6 +14,7 @@ makes a step fast on a CPU.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +27,9 @@ from torch.nn.functional import embedding_bag, normalize
 from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 from saebrain.sae.topk import TopK
+
+# What is used of torch's sparse matrices is tested here against dense gradients.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state", category=UserWarning)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,6 @@ def train(
     TopK
         In the units of the hidden states (the scale used in training is folded back), decoder rows of unit norm.
     """
-    torch.manual_seed(config.seed)
     centre = geometric_median(sample)
     scale = float((sample - centre).square().mean().sqrt())
     state = _State.start(sample.shape[1], config)
@@ -148,7 +151,8 @@ class _State:
 
     @classmethod
     def start(cls, d_in: int, config: TrainConfig) -> _State:
-        W_dec = normalize(torch.randn(config.n_features, d_in), dim=1)
+        rng = torch.Generator().manual_seed(config.seed)
+        W_dec = normalize(torch.randn(config.n_features, d_in, generator=rng), dim=1)
         zeros: dict[str, Any] = {"b_enc": torch.zeros(config.n_features), "b_dec": torch.zeros(d_in)}
         return cls(W_enc=W_dec.clone(), W_dec=W_dec, idle=torch.zeros(config.n_features, dtype=torch.long), **zeros)
 

@@ -24,7 +24,7 @@ from saebrain.surface.render import categories_strip, strip
 if TYPE_CHECKING:
     from saebrain.pipeline.feature_map import FeatureMapper
 
-PICTURE_WIDTH = 1600
+PICTURE_WIDTH = 1400
 
 
 def stamp(study: Study) -> str:

@@ -32,7 +32,7 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
             "Δ logit: change of a token's logit per unit of activation, through the decoder direction alone; the mean over all tokens is taken off."
         )
     with right:
-        _map(view, study, table, number)
+        cortex_place = st.container()
         st.subheader("Labels", anchor=False)
         feature.label_list(data.store(study).labels(number))
         st.subheader("Activations", anchor=False)
@@ -42,15 +42,16 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
 
 
 def _heading(view: View, rows: pd.DataFrame, number: int, row: pd.Series, table: FeatureTable) -> None:
-    place = int(rows.index.get_loc(number)) if number in rows.index else None
+    place = int(rows.index.get_loc(number)) if number in rows.index else -1  # beside the list: the next is its first
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(f"Feature {number}", width="content", anchor=False)
         kind = "machine label" if table.kinds == {"machine"} else "label"
         st.badge(f"{kind}: {category(row['label'])}", color="blue" if row["agree"] else "gray")
         st.space("stretch")
-        for text, step, icon in (("Previous", -1, ":material/chevron_left:"), ("Next", 1, ":material/chevron_right:")):
-            target = None if place is None or not 0 <= place + step < len(rows) else int(rows.index[place + step])
-            st.button(text, icon=icon, disabled=target is None, on_click=view.set, args=("feature", target), help=f"{text} feature of the list")
+        for text, target, icon in (("Previous", place - 1, ":material/chevron_left:"), ("Next", place + 1, ":material/chevron_right:")):
+            there = 0 <= target < len(rows)
+            to = int(rows.index[target]) if there else None
+            st.button(text, icon=icon, disabled=not there, on_click=view.set, args=("feature", to), help=f"{text} feature of the list")
     st.caption(
         f"Active at {row['active']:,} tokens ({row['density']:.2%}) · mean activation {row['mean']:.1f}, greatest {row['max']:.1f} · "
         f"top words: {plain(row['top_words']) or 'none'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def copy_study(demo_study: Path, tmp_path: Path) -> Copy:
             name = source.relative_to(demo_study)
             if not any(name.is_relative_to(left_out) for left_out in without):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                os.symlink(source, folder / name)
+                (folder / name).symlink_to(source)
         return folder
 
     return copy

@@ -48,7 +48,7 @@ def test_available_selections(study: Study) -> None:
 
 
 def test_missing_result_is_told(study: Study) -> None:
-    with pytest.raises(MissingStepError, match="encode .* --select positional-discourse"):
+    with pytest.raises(MissingStepError, match=r"encode .* --select positional-discourse"):
         selection_map(study, "positional-discourse")
 
 

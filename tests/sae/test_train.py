@@ -115,6 +115,7 @@ def test_the_auxiliary_loss_reaches_dead_features_alone() -> None:
 def test_idle_time_counts_tokens_since_the_last_activation() -> None:
     config = TrainConfig(n_features=60, k=5)
     s = state(config, 12)
+    s.b_enc -= 5  # many tokens have fewer than k active features: kept at 0 is not active
     first, second = torch.randn(2, 7, 12, generator=torch.Generator().manual_seed(1))
     fires = [(kept((x - s.b_dec) @ s.W_enc.T + s.b_enc, config.k) > 0).any(dim=0) for x in (first, second)]
     s.gradients(first, config)
