@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from saebrain.activations import LanguageModel, check_layers, check_window, hidden_states
+from saebrain.activations import hidden_states
 from saebrain.atomic import write_array, write_json
 from saebrain.errors import InputError
+from saebrain.models import LanguageModel, check_layers, check_window
 from saebrain.progress import Report, silent
 
 SHARD_TOKENS = 65_536

@@ -15,8 +15,9 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from transformers import GemmaConfig, GemmaForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from saebrain.activations import LanguageModel, hidden_states, load_model, load_tokenizer, locate, resolve_device, resolve_dtype, unembedding, windows
+from saebrain.activations import hidden_states, windows
 from saebrain.errors import InputError
+from saebrain.models import LanguageModel, load_model, load_tokenizer, locate, resolve_device, resolve_dtype, unembedding
 from tests import tiny
 
 STORY = Path(__file__).parent.parent / "data" / "demo" / "lighthouse.txt"

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Int
 
 from saebrain import shards as module
-from saebrain.activations import LanguageModel, hidden_states
+from saebrain.activations import hidden_states
 from saebrain.errors import InputError
+from saebrain.models import LanguageModel
 from saebrain.shards import Shards, collect
 from tests import tiny
 

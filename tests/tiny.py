@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from saebrain.activations import LanguageModel, load_model
+from saebrain.models import LanguageModel, load_model
 
 # Threads gain nothing on tiny models, and on a busy machine they wait for one another.
 torch.set_num_threads(1)

@@ -15,10 +15,10 @@ from jaxtyping import Float
 
 from saebrain import features as feature_steps
 from saebrain import labels as label_steps
-from saebrain.activations import LanguageModel, check_layers, load_model, unembedding
 from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
+from saebrain.models import LanguageModel, check_layers, load_model, unembedding
 from saebrain.progress import Report
 from saebrain.sae import formats
 from saebrain.sae.quality import measure

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from saebrain.activations import check_layers, load_model
 from saebrain.atomic import replacing
 from saebrain.errors import InputError
+from saebrain.models import check_layers, load_model
 from saebrain.progress import Report
 from saebrain.sae import formats
 from saebrain.sae.batches import in_order, norm_limit, shuffled, split

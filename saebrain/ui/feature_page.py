@@ -39,6 +39,8 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
         st.plotly_chart(
             plots.histogram(list(stored["histogram"]), float(stored["max"])), config=plots.CONFIG, alt="Histogram of the feature's activations"
         )
+    with cortex_place:  # last, as it takes longest
+        _map(view, study, table, number)
 
 
 def _heading(view: View, rows: pd.DataFrame, number: int, row: pd.Series, table: FeatureTable) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from saebrain.activations import hidden_states, load_model
+from saebrain.activations import hidden_states
 from saebrain.errors import InputError
+from saebrain.models import load_model
 from saebrain.pipeline import language
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.steps import in_order, run
