@@ -186,8 +186,8 @@ def _print_summary(figures: dict[str, Any]) -> None:
     out = Console()
     out.print(f"[bold]{escape(figures['title'])}[/bold]{'  (simulated responses)' if figures['simulated'] else ''}")
     out.print(
-        f"{escape(figures['model'])}, layer {figures['layer']}: {figures['n_features']:,} features, FVU {figures['fvu']:.3f}, L0 {figures['l0']:.0f}, "
-        f"{figures['dead_fraction']:.1%} dead ({figures['quality_measured_on']})",
+        f"{escape(figures['model'])}, layer {figures['layer']}: {figures['n_features']:,} features, FVU {figures['fvu']:.3f}, "
+        f"L0 {figures['l0']:.0f}, {figures['dead_fraction']:.1%} dead ({figures['quality_measured_on']})",
         highlight=False,
     )
     out.print(

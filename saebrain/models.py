@@ -6,8 +6,11 @@ Any Hugging Face causal model will do, from a directory, a hub name or a GGUF fi
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -125,18 +128,14 @@ def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix
     InputError
         If there is no such model, or its files cannot be read.
     """
-    from transformers import AutoModelForCausalLM
-
     directory, gguf_file = locate(source)
     where = resolve_device(device)
     options: dict[str, Any] = {"dtype": resolve_dtype(dtype, where)}
     if gguf_file:
         options["gguf_file"] = gguf_file
-    tokenizer = load_tokenizer(source)
-    try:
-        network, found = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True, **options)
-    except Exception as error:
-        raise InputError(f"model {source!r}: weights cannot be loaded ({_first_line(error)}); check the path, the file or the hub name") from error
+    with _one_gguf_reader():
+        tokenizer = load_tokenizer(source)
+        network, found = _load_network(source, directory, options)
     if absent := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
         raise InputError(f"model {source!r}: {len(absent)} weights missing, such as {absent[0]}; give a complete copy of a causal language model")
     network = network.to(where).eval().requires_grad_(False)
@@ -201,6 +200,28 @@ def _final_norm(model: LanguageModel) -> nn.Module | None:
         if name.rpartition(".")[2] in FINAL_NORMS and module not in inside:
             return module
     return None
+
+
+def _load_network(source: str, directory: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        network, found = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True, **options)
+    except Exception as error:
+        raise InputError(f"model {source!r}: weights cannot be loaded ({_first_line(error)}); check the path, the file or the hub name") from error
+    return network, found
+
+
+@contextmanager
+def _one_gguf_reader() -> Iterator[None]:
+    """Let transformers parse a GGUF file once, where it would for the tokenizer, the config and the weights: several seconds each."""
+    gguf: Any = import_module("gguf")
+    parse = gguf.GGUFReader
+    gguf.GGUFReader = lru_cache(maxsize=1)(parse)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = parse
 
 
 def _prefix_id(tokenizer: Any, prefix: str) -> int:

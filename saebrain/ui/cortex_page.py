@@ -12,7 +12,7 @@ from saebrain.pipeline.selection import ALL, NUISANCE, study_codebook
 from saebrain.study import Study
 from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import cortex, data, plots
-from saebrain.ui.frame import link
+from saebrain.ui.frame import export_name, link
 from saebrain.ui.selection import View
 from saebrain.ui.text import MEAN, category, whose
 
@@ -78,7 +78,14 @@ def controls(view: View, study: Study) -> Controls:
         )
     place.selectbox("Subject", [MEAN, *subjects], format_func=whose, **view.widget("subject", subject, MEAN))
     second = st.columns(3, vertical_alignment="bottom")
-    second[0].slider("Threshold (|r|)", 0.0, HIGHEST, step=0.01, format="%.2f", **view.widget("threshold", threshold, DEFAULT_THRESHOLD[show]))
+    second[0].slider(
+        "Threshold of |r|" if show == "selection" else "Threshold of r",
+        0.0,
+        HIGHEST,
+        step=0.01,
+        format="%.2f",
+        **view.widget("threshold", threshold, DEFAULT_THRESHOLD[show]),
+    )
     second[1].segmented_control("Surface", cortex.SURFACES, required=True, **view.widget("surface", surface, cortex.SURFACES[0]))
     second[2].toggle("Parcel outlines", **view.widget("outlines", outlines, False))
     effective: cortical.Part = "features" if part == "features" and cortical.has_parts(chosen) else "whole"
@@ -97,7 +104,7 @@ def selection(study: Study, controls: Controls) -> None:
     cortex.show_map(values, scale, controls.look, alt=f"{label}: {name}, on the cortex")
     st.caption(_explanation(found, controls, difference))
     simulated = " (simulated responses)" if study.simulated else ""
-    stem = f"{study.name}_{controls.selection.replace('/', '-')}_{controls.part}_{controls.subject or MEAN}"
+    stem = export_name(study, controls.selection.replace("/", "-"), controls.part, controls.subject or MEAN)
     cortex.map_downloads(values, scale, controls.look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
     st.subheader("Parcels", anchor=False)
     parcels = cortical.parcel_table(study, values, controls.selection)
@@ -122,7 +129,7 @@ def categories(study: Study, controls: Controls) -> None:
         "The largest of several is chosen at every vertex, so near the threshold the winner is often chance."
     )
     simulated = " (simulated responses)" if study.simulated else ""
-    stem = f"{study.name}_best-subcategory_{controls.subject or MEAN}"
+    stem = export_name(study, "best-subcategory", controls.subject or MEAN)
     cortex.category_downloads(found, controls.look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
     st.subheader("Is each subcategory best where the codebook predicts it?", anchor=False)
     table = cortical.best_category_table(study, best)

@@ -10,6 +10,7 @@ from saebrain.pipeline.cortical import reach
 from saebrain.pipeline.feature_table import FeatureTable
 from saebrain.study import Study
 from saebrain.ui import cortex, data, feature, plots
+from saebrain.ui.frame import export_name
 from saebrain.ui.selection import View
 from saebrain.ui.text import MEAN, category, plain, whose
 
@@ -86,7 +87,7 @@ def _map(view: View, study: Study, table: FeatureTable, number: int) -> None:
         "mean over runs. A description without a test, and nothing is held out. Colours have the same range for all features."
     )
     simulated = " (simulated responses)" if study.simulated else ""
-    stem = f"{study.name}_feature-{number}_{subject}"
+    stem = export_name(study, f"feature-{number}", subject)
     cortex.map_downloads(values, scale, cortex.Look(), stem=stem, title=f"Feature {number}, {whose(subject)}{simulated}")
 
 

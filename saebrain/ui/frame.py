@@ -67,6 +67,11 @@ def simulated_sentence(study: Study) -> str:
     )
 
 
+def export_name(study: Study, *parts: str) -> str:
+    """Name of an exported file, without its ending; that responses are simulated goes with it."""
+    return "_".join([study.name, *(["simulated"] if study.simulated else []), *parts])
+
+
 def link(page: str, text: str, /, *, icon: str | None = None, **query: str) -> None:
     """A link to a page; with a query, to that very view."""
     st.page_link(FILES[page], label=text, icon=icon, query_params=query or None)

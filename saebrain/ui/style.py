@@ -38,8 +38,7 @@ STYLE = """
 .sb-pair .sb-token { overflow: hidden; text-overflow: ellipsis; }
 .sb-label { padding: 0.25rem 0 0.45rem; border-bottom: 1px solid var(--line); }
 
-.sb-views { display: grid; font-size: 0.85rem; color: var(--faint); text-align: center; padding-bottom: 0.2rem; }
-.sb-map-title { text-align: center; font-weight: 600; padding-bottom: 0.3rem; }
+.sb-views { display: grid; font-size: 0.85rem; color: var(--faint); text-align: center; padding: 0.4rem 0 0.2rem; }
 .sb-colours { display: flex; justify-content: center; align-items: flex-start; flex-wrap: wrap; gap: 0.5rem 2rem;
     padding-top: 0.5rem; font-size: 0.85rem; }
 .sb-colours .bar { width: min(24rem, 60vw); text-align: center; }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,13 @@ from saebrain.maps import standardised
 from saebrain.pipeline import steps
 from saebrain.pipeline.encode import Problem, encode_one
 from saebrain.pipeline.registry import STEPS
-from saebrain.pipeline.results import read_result, result_folder
+from saebrain.pipeline.results import read_result
 from saebrain.pipeline.selection import select, subcategories
 from saebrain.pipeline.summary import in_parcels
 from saebrain.store import read_table
 from saebrain.study import Study
 from saebrain.surface.atlas import parcel_means
-from tests.studies import configure, copy_study, hashes, link, quiet
+from tests.studies import configure, copy_study, hashes, quiet
 
 PACKAGE = Path(__file__).parents[2] / "saebrain"
 EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 4
@@ -112,27 +111,9 @@ def without_codes(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return study
 
 
-@pytest.fixture(scope="module")
-def null_study(without_codes: Study, demo_study: Path) -> Study:
-    """The same with the demo's features and labels, the subcategories scored; the truth is put out of reach."""
-    study = without_codes
-    shutil.copytree(demo_study / "features", study.folder / "features", copy_function=link)
-    link(demo_study / "labels.parquet", study.labels)
-    (study.folder / "truth").rename(study.folder.parent / "truth")
-    problem = Problem.load(study)
-    for name in subcategories(problem.codebook):
-        problem.run(name)
-    return study
-
-
-def truth_folder(study: Study) -> Path:
-    inside = study.folder / "truth"
-    return inside if inside.is_dir() else study.folder.parent / "truth"
-
-
 def test_truth_follows_the_words_alone(without_codes: Study, demo_study: Path) -> None:
     """Without any SAE code, and at another strength, the same signals and weights come out."""
-    found = sorted(truth_folder(without_codes).glob("*.npy"))
+    found = sorted((without_codes.folder / "truth").glob("*.npy"))
     assert [path.name for path in found] == [*(f"signals_{run}.npy" for run in sorted(without_codes.run_names)), "weights_sim-01.npy"]
     for path in found:
         np.testing.assert_allclose(np.load(path), np.load(demo_study / "truth" / path.name), atol=1e-9)
@@ -149,30 +130,20 @@ def test_responses_at_strength_zero_are_the_noise(without_codes: Study, problem:
     np.testing.assert_array_equal(first, noise)
 
 
-def test_a_study_of_noise_shows_no_such_difference(null_study: Study, problem: Problem, planted: np.ndarray, null: np.ndarray) -> None:
+def test_a_study_of_noise_shows_no_such_difference(null_study: Path, problem: Problem, planted: np.ndarray, null: np.ndarray) -> None:
     """End to end, with every vertex: one subject's difference is one more draw from the null experiments' subjects."""
-    found = np.mean([difference(problem, null_study, name) for name in subcategories(problem.codebook)])
+    found = np.mean([difference(problem, Study.open(null_study), name) for name in subcategories(problem.codebook)])
     subjects = null.mean(axis=0).ravel()
     assert abs(found - subjects.mean()) < 5 * subjects.std(ddof=1)
     assert abs(found) < planted.mean() / 4
 
 
-def test_same_numbers_twice(null_study: Study) -> None:
-    first = read_result(null_study, "semantic/place")
-    shutil.rmtree(result_folder(null_study, "semantic/place"))
-    again = encode_one(null_study, "semantic/place")
-    np.testing.assert_array_equal(again.r, first.r)
-    np.testing.assert_array_equal(again.r_features, first.r_features)
-    pd.testing.assert_frame_equal(again.parcels, first.parcels)
-    assert again.info == first.info
-
-
-def test_from_tables_to_r_by_another_way(null_study: Study, problem: Problem, tmp_path: Path) -> None:
+def test_from_tables_to_r_by_another_way(null_study: Path, tmp_path: Path) -> None:
     """Words, tokens and codes joined by pandas, an explicit delayed design, scikit-learn's ridge; one alpha, so that none is chosen."""
     alpha, selection = 30.0, "semantic/emotion"
-    study = Study.open(copy_study(null_study.folder, tmp_path / "study"))
-    configure(study.folder, encoding={"alphas": [alpha]})
-    study = Study.open(study.folder)
+    folder = copy_study(null_study, tmp_path / "study", without=("truth", "encoding"))
+    configure(folder, encoding={"alphas": [alpha]})
+    study = Study.open(folder)
     found = encode_one(study, selection)
     vertices = np.flatnonzero(np.isfinite(found.r[0]))[::400]
 
@@ -239,10 +210,10 @@ def test_best_parcel_is_where_the_haemodynamic_course_correlates_most(problem: P
         assert table["parcel_r"][feature] == pytest.approx(mean.max(), abs=1e-3)
 
 
-def test_unknown_selection_is_refused_before_anything_is_read(null_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_selection_is_refused_before_anything_is_read(null_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Problem, "load", None)
     with pytest.raises(InputError, match=r"label 'semantic/plaice': not in codebook .*did you mean 'semantic/place'"):
-        encode_one(null_study, "semantic/plaice")
+        encode_one(Study.open(null_study), "semantic/plaice")
 
 
 def test_selection_without_features_says_what_to_do(problem: Problem) -> None:
@@ -259,9 +230,9 @@ def test_selections_are_labels_with_all_below_them(problem: Problem) -> None:
     assert len(select("nuisance", problem.labels, problem.codebook)) == 0
 
 
-def test_results_of_another_layer_are_not_taken_for_this_one(null_study: Study, tmp_path: Path) -> None:
+def test_results_of_another_layer_are_not_taken_for_this_one(null_study: Path, tmp_path: Path) -> None:
     """The codes of a layer that the records do not speak of must not be filed under the records' hash."""
-    study = Study.open(copy_study(null_study.folder, tmp_path / "study"))
+    study = Study.open(copy_study(null_study, tmp_path / "study"))
     layer = study.config.model.layer
     (study.features).rename(study.features.with_name(str(layer + 1)))
     configure(study.folder, model={"layer": layer + 1})
@@ -272,8 +243,8 @@ def test_results_of_another_layer_are_not_taken_for_this_one(null_study: Study, 
     assert sorted(study.encoding.iterdir()) == before
 
 
-def test_responses_that_were_not_simulated_are_never_overwritten(null_study: Study, tmp_path: Path) -> None:
-    folder = copy_study(null_study.folder, tmp_path / "study")
+def test_responses_that_were_not_simulated_are_never_overwritten(null_study: Path, tmp_path: Path) -> None:
+    folder = copy_study(null_study, tmp_path / "study")
     (folder / "responses" / "sub-01").mkdir()
     (folder / "responses" / "sub-01" / "run.npy").write_bytes(b"months of work")
     configure(folder, simulation={"seed": 1})
@@ -283,8 +254,8 @@ def test_responses_that_were_not_simulated_are_never_overwritten(null_study: Stu
     assert hashes(folder / "responses") == before
 
 
-def test_lexicon_without_a_subcategory_is_refused(null_study: Study, tmp_path: Path) -> None:
-    folder = copy_study(null_study.folder, tmp_path / "study")
+def test_lexicon_without_a_subcategory_is_refused(null_study: Path, tmp_path: Path) -> None:
+    folder = copy_study(null_study, tmp_path / "study")
     (folder / "lexicon.toml").write_text('version = "1"\n[forms]\n"semantic/place" = ["harbour"]\n')
     configure(folder, simulation={"lexicon": "lexicon.toml"})
     before = hashes(folder / "responses")

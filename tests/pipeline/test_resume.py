@@ -11,13 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from saebrain.pipeline import steps
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.results import result_folder
 from saebrain.study import PROJECT, Study
-from tests.studies import configure, copy_study, quiet
+from tests.studies import copy_study, quiet
 
 DEADLINE_S = 200.0
 
@@ -52,21 +51,11 @@ def arrays(study: Path) -> dict[str, np.ndarray]:
     return {str(path.relative_to(study)): np.load(path) for folder in ("encoding", "truth") for path in sorted((study / folder).rglob("*.npy"))}
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with one subject, built from the responses step on in one go."""
-    folder = tmp_path_factory.mktemp("studies") / "study"
-    copy_study(demo_study, folder, without=("responses", "truth", "encoding", "summary.json"))
-    configure(folder, simulation={"subjects": 1}, encoding={"alphas": [10.0, 1000.0]})
-    assert start(folder).wait() == 0
-    return folder
-
-
-def test_build_killed_three_times_ends_with_the_same_numbers(demo_study: Path, uninterrupted: Path, tmp_path: Path) -> None:
+def test_build_killed_three_times_ends_with_the_same_numbers(demo_study: Path, null_study: Path, tmp_path: Path) -> None:
     """Killed while it simulates, and twice while it encodes: its summary and all arrays are those of the build in one go."""
     rng = random.Random(0)
     study = copy_study(demo_study, tmp_path / "study", without=("responses", "truth", "encoding", "summary.json"))
-    shutil.copy2(uninterrupted / "study.toml", study / "study.toml")
+    shutil.copy2(null_study / "study.toml", study / "study.toml")
     kill_once(start(study), lambda: any((study / "responses").glob("*/*.npy")), within_s=0.1, rng=rng)
     assert not (study / "encoding").exists()
     kill_once(start(study), lambda: results(study) >= 1, within_s=0.3, rng=rng)
@@ -76,23 +65,26 @@ def test_build_killed_three_times_ends_with_the_same_numbers(demo_study: Path, u
     assert not (study / "summary.json").exists()
     process = start(study)
     assert process.wait() == 0
-    assert (study / "summary.json").read_bytes() == (uninterrupted / "summary.json").read_bytes()
-    found, expected = arrays(study), arrays(uninterrupted)
+    assert (study / "summary.json").read_bytes() == (null_study / "summary.json").read_bytes()
+    found, expected = arrays(study), arrays(null_study)
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
     assert not list((study / "responses").rglob(".*"))
 
 
-def test_deleted_results_come_back_and_the_others_stay(uninterrupted: Path) -> None:
-    study = Study.open(uninterrupted)
+def test_deleted_results_come_back_and_the_others_stay(null_study: Path, tmp_path: Path) -> None:
+    """Without the truth, which no step reads."""
+    study = Study.open(copy_study(null_study, tmp_path / "study", without=("truth",)))
     gone = [result_folder(study, name) for name in ("nuisance", "semantic/place")]
-    expected = arrays(uninterrupted)
     for folder in gone:
         shutil.rmtree(folder)
     written = {path: path.stat().st_mtime_ns for path in study.encoding.glob("*/*")}
     assert len(written) == 6 * 4
     assert steps.run(study, STEPS["encode"], STEPS, quiet)
-    for name, array in arrays(uninterrupted).items():
-        np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)
+    found, expected = arrays(study.folder), arrays(null_study)
+    for folder in gone:
+        for name in ("r.npy", "r_features.npy"):
+            path = str((folder / name).relative_to(study.folder))
+            np.testing.assert_allclose(found[path], expected[path], atol=1e-6, err_msg=name)
     assert written == {path: path.stat().st_mtime_ns for path in study.encoding.glob("*/*") if path.parent not in gone}
