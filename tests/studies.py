@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from saebrain.progress import Report, silent
+from saebrain.study import PROJECT
 
 
 def copy_study(source: Path, target: Path, *, without: tuple[str, ...] = ()) -> Path:
@@ -52,6 +55,14 @@ def hashes(study: Path) -> dict[str, str]:
         big = state.st_size > 10_000_000
         found[str(path.relative_to(study))] = f"{state.st_size} {state.st_mtime_ns}" if big else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def start_build(study: Path) -> subprocess.Popen[bytes]:
+    """`python -m saebrain demo` in a process of its own; on one thread, as threads wait for one another on a busy machine."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "saebrain", "demo", str(study)]
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
 
 @contextmanager

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from saebrain.study import PROJECT
-from tests.studies import configure, copy_study
+from tests.studies import configure, copy_study, start_build
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +15,5 @@ def null_study(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("studies") / "null"
     copy_study(demo_study, folder, without=("responses", "truth", "encoding", "summary.json"))
     configure(folder, simulation={"strength": 0.0, "subjects": 1})
-    subprocess.run([sys.executable, "-m", "saebrain", "demo", str(folder)], cwd=PROJECT, stdin=subprocess.DEVNULL, check=True)
+    assert start_build(folder).wait() == 0
     return folder
