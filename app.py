@@ -39,13 +39,11 @@ with frame("overview") as study:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Do subcategories predict their parcels?", anchor=False)
-        st.plotly_chart(
-            plots.subcategory_chart(figures["subcategories"]), config=plots.CONFIG, alt="r of each subcategory in predicted and other parcels"
-        )
+        st.vega_lite_chart(plots.subcategory_chart(figures["subcategories"]), alt="r of each subcategory in predicted and other parcels")
         st.caption("Bars: mean over subjects; points: subjects. r of the part of the prediction that the subcategory's features make.")
     with right:
         st.subheader("What do features add?", anchor=False)
-        st.plotly_chart(plots.accuracy_chart(figures["r_by_subject"]), config=plots.CONFIG, alt="r of all, semantic and nuisance models per subject")
+        st.vega_lite_chart(plots.accuracy_chart(figures["r_by_subject"]), alt="r of all, semantic and nuisance models per subject")
         st.caption("Nuisance: word rate, length, frequency and surprisal, part of every model. Mean over predicted cortex; marks as beside.")
 
     cortex_place = st.container()

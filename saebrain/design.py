@@ -72,7 +72,10 @@ def downsampling(
     """
     if how == "lanczos":
         x = (sample_times(samples, tr_s)[:, None] - onset_s[None, :]) / tr_s
-        return np.where(np.abs(x) < LANCZOS_LOBES, np.sinc(x) * np.sinc(x / LANCZOS_LOBES), 0.0)
+        near = np.abs(x) < LANCZOS_LOBES
+        weights = np.zeros_like(x)
+        weights[near] = np.sinc(x[near]) * np.sinc(x[near] / LANCZOS_LOBES)
+        return weights
     weights = np.zeros((samples, len(onset_s)))
     sample = np.floor(onset_s / tr_s).astype(int)
     inside = sample < samples

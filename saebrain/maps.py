@@ -9,6 +9,9 @@ from jaxtyping import Float
 
 from saebrain.design import haemodynamic_response
 
+ROWS_AT_ONCE = 16
+"""Samples of a run that are worked on while they are in the processor's cache."""
+
 
 def standardised(x: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, "samples columns"]:
     """Mean 0 and standard deviation 1 over the samples of one run, float32; constant columns become 0."""
@@ -30,11 +33,14 @@ def haemodynamic(courses: Float[np.ndarray, "all_samples columns"], run_lengths:
 
 def deviation(measured: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, " vertices"]:
     """Standard deviation over the samples of one run, float32; NaN at constant vertices, which carry no data."""
-    y = np.asarray(measured, np.float32)
-    y = y - y[:1]  # raw responses lie far from 0: their squares would drown the variance
-    mean = y.mean(axis=0)
-    deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", y, y) / len(y) - mean * mean, 0))
-    return np.where(deviation > 1e-6, deviation, np.nan).astype(np.float32)
+    total, square = np.zeros((2, measured.shape[1]))
+    for start in range(0, len(measured), ROWS_AT_ONCE):
+        # Raw responses lie far from 0: their squares would drown the variance.
+        y = np.asarray(measured[start : start + ROWS_AT_ONCE], np.float32) - measured[0]
+        total += y.sum(axis=0)
+        square += np.einsum("ij,ij->j", y, y)
+    found = np.sqrt(np.maximum(square - total * total / len(measured), 0) / len(measured))
+    return np.where(found > 1e-6, found, np.nan).astype(np.float32)
 
 
 def correlation_map(

@@ -30,6 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["saebrain", *map(str, arguments)])
+        capsys.readouterr()  # what the test's own preparation printed
         with pytest.raises(SystemExit) as stopped:
             __main__.main()
         captured = capsys.readouterr()

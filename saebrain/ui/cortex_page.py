@@ -110,7 +110,7 @@ def selection(study: Study, controls: Controls) -> None:
     parcels = cortical.parcel_table(study, values, controls.selection)
     chart, table = st.columns(2, gap="large")
     with chart:
-        st.plotly_chart(plots.parcel_chart(parcels, "Mean r over the parcel"), config=plots.CONFIG, alt="Mean r of every parcel, left and right")
+        st.vega_lite_chart(plots.parcel_chart(parcels, "Mean r over the parcel"), alt="Mean r of every parcel, left and right")
     with table:
         _parcels(parcels, stem)
         if controls.selection in study_codebook(study).paths:

@@ -26,7 +26,7 @@ SORTS = {
     "density": ("Density, high first", False),
     "rare": ("Density, low first", True),
 }
-HEIGHT = 318
+HEIGHT = 248
 
 
 def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
@@ -39,7 +39,8 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
     low = view.choice("from", DENSITIES, DENSITIES[0])
     high = view.choice("to", DENSITIES, DENSITIES[-1])
     parcel = view.choice("parcel", parcels, ANY)
-    sort = view.choice("sort", list(SORTS), "parcel_r" if "parcel_r" in table.rows else "feature")
+    sorts = [name for name in SORTS if name != "parcel_r" or "parcel_r" in table.rows]
+    sort = view.choice("sort", sorts, sorts[0])
 
     first = st.columns([3, 2, 2])
     first[0].text_input(
@@ -52,7 +53,7 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
     first[1].selectbox(
         "Agreed label", labels, format_func=_label_name, help="A label stands for those below it too.", **view.widget("label", label, ANY)
     )
-    first[2].selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key][0], **view.widget("sort", sort, "parcel_r"))
+    first[2].selectbox("Sort by", sorts, format_func=lambda name: SORTS[name][0], **view.widget("sort", sort, sorts[0]))
     second = st.columns([1.5, 1.5, 2, 2])
     percent = {density: f"{100 * float(density):g}%" for density in DENSITIES}
     second[0].selectbox(

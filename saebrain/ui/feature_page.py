@@ -37,9 +37,7 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
         st.subheader("Labels", anchor=False)
         feature.label_list(data.store(study).labels(number))
         st.subheader("Activations", anchor=False)
-        st.plotly_chart(
-            plots.histogram(list(stored["histogram"]), float(stored["max"])), config=plots.CONFIG, alt="Histogram of the feature's activations"
-        )
+        st.vega_lite_chart(plots.histogram(list(stored["histogram"]), float(stored["max"])), alt="Histogram of the feature's activations")
     with cortex_place:  # last, as it takes longest
         _map(view, study, table, number)
 

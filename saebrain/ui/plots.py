@@ -1,114 +1,178 @@
-"""Charts. Colours are told apart by lightness too and stand out on light and dark pages; Streamlit's theme does the rest."""
+"""Charts, as Vega-Lite specifications; Streamlit's theme gives them the colours of text and axes.
+
+Colours stand out on light and dark pages, and what they tell apart differs in shape or place too.
+Vega-Lite and not Plotly: its code is a sixth of the size, which is most of the time that a first page takes to draw.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from saebrain.pipeline.selection import ALL, NUISANCE
 from saebrain.taxonomy import SEMANTIC
-from saebrain.ui.text import escaped
 
+Spec = dict[str, Any]
 BLUE, ORANGE, GREY = "#4a86e8", "#e0762b", "#8a8f98"
-CONFIG: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]}
+_ROW = 46
+"""Height of a row with a mean and points, in pixels."""
+_AROUND = 110
+"""Height that axis and legend take: a chart's height is that of all of it."""
+
+_NAMES: Spec = {"grid": True, "labelLimit": 200, "labelOverlap": False}
+"""An axis of names: every one of them in full."""
 
 
-def subcategory_chart(subcategories: dict[str, Any]) -> go.Figure:
+def subcategory_chart(subcategories: dict[str, Any]) -> Spec:
     """Mean r in predicted and in other parcels, a row per subcategory: bars are means, points subjects.
 
     ``subcategories`` is that part of summary.json.
     """
-    figure = go.Figure()
-    for key, title, colour, symbol in (("r_predicted", "predicted parcels", BLUE, "circle"), ("r_other", "all other parcels", ORANGE, "diamond")):
-        rows = {name.capitalize(): {subject: r[key] for subject, r in values["by_subject"].items()} for name, values in subcategories.items()}
-        _add_rows(figure, rows, title, colour, symbol)
-    return _finished(figure, "r of the subcategory's features", height=300)
+    series = {"r_predicted": "predicted parcels", "r_other": "all other parcels"}
+    values = [
+        {"row": name.capitalize(), "series": title, "subject": subject, "r": r[key]}
+        for name, found in subcategories.items()
+        for subject, r in found["by_subject"].items()
+        for key, title in series.items()
+    ]
+    return _means_and_points(values, list(series.values()), "r of the subcategory's features")
 
 
-def accuracy_chart(r_by_subject: dict[str, dict[str, float]]) -> go.Figure:
+def accuracy_chart(r_by_subject: dict[str, dict[str, float]]) -> Spec:
     """Mean r over predicted cortex of all features, semantic features and nuisance alone: bars are means, points subjects."""
     titles = {ALL: "All features", SEMANTIC: "Semantic only", NUISANCE: "Nuisance only"}
-    figure = go.Figure()
-    _add_rows(figure, {title: r_by_subject[name] for name, title in titles.items() if name in r_by_subject}, "predicted cortex", BLUE, "circle")
-    return _finished(figure, "r of the whole prediction", height=300)
+    values = [
+        {"row": title, "series": "predicted cortex", "subject": subject, "r": r}
+        for name, title in titles.items()
+        for subject, r in r_by_subject.get(name, {}).items()
+    ]
+    return _means_and_points(values, ["predicted cortex"], "r of the whole prediction")
 
 
-def _add_rows(figure: go.Figure, rows: dict[str, dict[str, float]], title: str, colour: str, symbol: str) -> None:
-    """A row per name: its mean over subjects as an upright bar, its subjects as points."""
-    names = list(rows)[::-1]  # the first row is drawn on top
-    points = [(name, subject, r) for name in names for subject, r in rows[name].items()]
-    figure.add_scatter(
-        x=[float(np.mean(list(rows[name].values()))) for name in names],
-        y=names,
-        mode="markers",
-        marker={"color": colour, "symbol": "line-ns", "size": 20, "line": {"width": 3, "color": colour}},
-        name=title,
-        hovertemplate="mean: r = %{x:.3f}<extra>" + title + "</extra>",
-        legendgroup=title,
-        showlegend=False,
-    )
-    figure.add_scatter(
-        x=[r for _, _, r in points],
-        y=[name for name, _, _ in points],
-        customdata=[escaped(subject) for _, subject, _ in points],
-        mode="markers",
-        marker={"color": colour, "symbol": symbol, "size": 8, "opacity": 0.7},
-        name=title,
-        hovertemplate="%{customdata}: r = %{x:.3f}<extra>" + title + "</extra>",
-        legendgroup=title,
-        showlegend=True,
-    )
-
-
-def histogram(counts: list[int], largest: float) -> go.Figure:
+def histogram(counts: list[int], largest: float) -> Spec:
     """How often a feature is active how strongly: counts in equal bins from 0 to its maximum, on a logarithmic axis."""
     edges = np.linspace(0, largest, len(counts) + 1)
-    centres, width = (edges[:-1] + edges[1:]) / 2, largest / max(len(counts), 1)
-    figure = go.Figure(
-        go.Bar(
-            x=centres,
-            y=counts,
-            width=width * 0.92,
-            marker_color=BLUE,
-            customdata=np.stack([edges[:-1], edges[1:]], axis=1),
-            hovertemplate="%{y} tokens from %{customdata[0]:.1f} to %{customdata[1]:.1f}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(type="log", title="Tokens (log scale)", dtick=1, range=[-0.3, np.log10(max(*counts, 2)) + 0.15])
-    figure.update_xaxes(title="Activation (units of the SAE)")
-    return figure.update_layout(height=240, margin={"l": 10, "r": 10, "t": 10, "b": 10}, bargap=0)
+    values = [
+        {"from": round(float(a), 3), "to": round(float(b), 3), "tokens": int(n)} for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True) if n
+    ]
+    floor = 0.7  # a logarithmic axis has no 0 to stand on
+    return {
+        "data": {"values": values},
+        "height": 230,
+        "mark": {"type": "bar", "color": BLUE, "binSpacing": 1},
+        "encoding": {
+            "x": {
+                "field": "from",
+                "bin": {"binned": True},
+                "title": "Activation (units of the SAE)",
+                "scale": {"domain": [0, float(largest)], "nice": False},
+                "axis": {"tickCount": 6, "grid": False},
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "tokens",
+                "type": "quantitative",
+                "title": "Tokens (log scale)",
+                "scale": {"type": "log", "domain": [floor, max(10, *map(int, counts))]},
+                "axis": {"values": [1, 10, 100, 1000, 10_000, 100_000], "format": ",d"},
+            },
+            "y2": {"datum": floor},
+            "tooltip": [
+                {"field": "tokens", "title": "Tokens"},
+                {"field": "from", "title": "Activation from", "format": ".1f"},
+                {"field": "to", "title": "to", "format": ".1f"},
+            ],
+        },
+    }
 
 
-def parcel_chart(parcels: pd.DataFrame, label: str) -> go.Figure:
-    """Mean r of every parcel: a row a parcel, left and right hemisphere as two points, predicted parcels in colour and by name."""
-    mean = parcels.groupby("parcel")["r"].mean().sort_values(na_position="first")
-    predicted = set(parcels.loc[parcels["predicted"], "parcel"])
-    shown = {name: f"<b>{escaped(name)}</b>" if name in predicted else escaped(name) for name in mean.index}
-    figure = go.Figure()
-    for hemisphere, symbol in (("left", "triangle-left"), ("right", "triangle-right")):
-        for inside, colour, title in ((True, BLUE, "predicted"), (False, GREY, "other")):
-            rows = parcels[(parcels["hemisphere"] == hemisphere) & (parcels["predicted"] == inside)]
-            if len(rows):
-                figure.add_scatter(
-                    x=rows["r"],
-                    y=[shown[name] for name in rows["parcel"]],
-                    mode="markers",
-                    marker={"symbol": symbol, "size": 10, "color": colour},
-                    name=f"{hemisphere}, {title}",
-                    hovertemplate=f"{hemisphere} %{{y}}: r = %{{x:.3f}}<extra>{title}</extra>",
-                )
-    figure.update_yaxes(categoryorder="array", categoryarray=[shown[name] for name in mean.index], tickfont={"size": 11}, dtick=1)
-    return _finished(figure, label, height=720)
+def parcel_chart(parcels: pd.DataFrame, label: str) -> Spec:
+    """Mean r of every parcel: a row a parcel, the hemispheres as two triangles, predicted parcels in colour and bold."""
+    order = parcels.groupby("parcel")["r"].mean().sort_values(ascending=False, na_position="last").index.tolist()
+    shown = parcels.dropna(subset="r")
+    values = [
+        {"parcel": row.parcel, "hemisphere": row.hemisphere, "series": "predicted" if row.predicted else "other", "r": round(float(row.r), 4)}
+        for row in shown.itertuples()
+    ]
+    predicted = sorted(set(parcels.loc[parcels["predicted"], "parcel"]))
+    weight = {"condition": {"test": f"indexof({json.dumps(predicted)}, datum.label) >= 0", "value": "bold"}, "value": "normal"}
+    return {
+        "data": {"values": values},
+        "height": 18 * len(order) + _AROUND,
+        "layer": [
+            _zero_line(),
+            {
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {
+                    "shape": {
+                        "field": "hemisphere",
+                        "scale": {"domain": ["left", "right"], "range": ["triangle-left", "triangle-right"]},
+                        "legend": {"orient": "top", "title": None, "symbolFillColor": GREY, "symbolStrokeColor": GREY},
+                    },
+                    "color": _colour(["predicted", "other"], [BLUE, GREY]),
+                    "tooltip": [
+                        {"field": "parcel"},
+                        {"field": "hemisphere"},
+                        {"field": "r", "format": ".3f"},
+                        {"field": "series", "title": "codebook"},
+                    ],
+                },
+            },
+        ],
+        "encoding": {
+            "x": {"field": "r", "type": "quantitative", "title": label, "scale": _scale(values)},
+            "y": {"field": "parcel", "sort": order, "title": None, "axis": {**_NAMES, "labelFontSize": 11, "labelFontWeight": weight}},
+        },
+    }
 
 
-def _finished(figure: go.Figure, label: str, *, height: int) -> go.Figure:
-    figure.update_xaxes(title=label, zeroline=True, zerolinewidth=1, showgrid=True, rangemode="tozero")
-    figure.update_yaxes(showgrid=True, automargin=True)
-    return figure.update_layout(
-        height=height,
-        margin={"l": 10, "r": 10, "t": 36, "b": 10},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0, "title": None},
-    )
+def _means_and_points(values: list[dict[str, Any]], series: list[str], label: str) -> Spec:
+    """Rows of subjects as points, and their means as upright bars, a colour and a shape per series."""
+    rows = list(dict.fromkeys(value["row"] for value in values))
+    colour = _colour(series, [BLUE, ORANGE][: len(series)])
+    return {
+        "data": {"values": values},
+        "height": _ROW * len(rows) + _AROUND,
+        "layer": [
+            _zero_line(),
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.7},
+                "encoding": {
+                    "x": {"field": "r", "type": "quantitative", "title": label, "scale": _scale(values), "axis": {"grid": True}},
+                    "color": colour,
+                    "shape": {
+                        "field": "series",
+                        "legend": {"orient": "top", "title": None},
+                        "scale": {"domain": series, "range": ["circle", "diamond"][: len(series)]},
+                    },
+                    "tooltip": [{"field": "subject"}, {"field": "r", "format": ".3f"}, {"field": "series", "title": "over"}],
+                },
+            },
+            {
+                "mark": {"type": "tick", "thickness": 3, "size": 26},
+                "encoding": {
+                    "x": {"aggregate": "mean", "field": "r", "type": "quantitative"},
+                    "color": colour,
+                    "tooltip": [{"aggregate": "mean", "field": "r", "format": ".3f", "title": "mean r"}, {"field": "series", "title": "over"}],
+                },
+            },
+        ],
+        "encoding": {"y": {"field": "row", "type": "nominal", "sort": rows, "title": None, "axis": _NAMES}},
+    }
+
+
+def _colour(names: list[str], colours: list[str]) -> Spec:
+    return {"field": "series", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": {"orient": "top", "title": None}}
+
+
+def _scale(values: list[dict[str, Any]]) -> Spec:
+    """From the least to the greatest r, 0 included."""
+    r = [value["r"] for value in values]
+    return {"domain": [min([0.0, *r]), max([0.0, *r])], "nice": True}
+
+
+def _zero_line() -> Spec:
+    return {"mark": {"type": "rule", "color": GREY, "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0, "type": "quantitative"}, "y": None}}

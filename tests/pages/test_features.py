@@ -134,6 +134,14 @@ def test_missing_responses_leave_the_rest_of_a_feature(open_page: Open, copy_stu
     assert commands_of(app) == [f"python -m saebrain simulate {study}"]
 
 
+def test_list_is_there_before_any_encoding_model(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("features/15/parcels.parquet", "encoding", "steps/encode.json"))
+    app = open_page(study, "features")
+    assert not app.exception and not app.warning
+    assert "parcel_r" not in listed(app) and listed(app)["feature"].is_monotonic_increasing
+    assert html_of(app).count("Left lateral") == 1
+
+
 def test_results_older_than_what_they_were_made_from_are_not_shown(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
     study = copy_study(without=("study.toml", "steps/activations.json"))
     config = (demo_study / "study.toml").read_text()
