@@ -133,7 +133,7 @@ def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix
     options: dict[str, Any] = {"dtype": resolve_dtype(dtype, where)}
     if gguf_file:
         options["gguf_file"] = gguf_file
-    with _one_gguf_reader():
+    with _gguf_read_once():
         tokenizer = load_tokenizer(source)
         network, found = _load_network(source, directory, options)
     if absent := sorted(found["missing_keys"]):  # transformers would fill them with random numbers
@@ -213,15 +213,18 @@ def _load_network(source: str, directory: str, options: dict[str, Any]) -> tuple
 
 
 @contextmanager
-def _one_gguf_reader() -> Iterator[None]:
-    """Let transformers parse a GGUF file once, where it would for the tokenizer, the config and the weights: several seconds each."""
+def _gguf_read_once() -> Iterator[None]:
+    """Let transformers parse a GGUF file once, where it would for the tokenizer, the config and the weights, several seconds each.
+
+    The map of tensor names, too, is made once instead of for every submodule.
+    """
     gguf: Any = import_module("gguf")
-    parse = gguf.GGUFReader
-    gguf.GGUFReader = lru_cache(maxsize=1)(parse)
+    parse, name = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = lru_cache(maxsize=1)(parse), lru_cache(maxsize=1)(name)
     try:
         yield
     finally:
-        gguf.GGUFReader = parse
+        gguf.GGUFReader, gguf.get_tensor_name_map = parse, name
 
 
 def _prefix_id(tokenizer: Any, prefix: str) -> int:
