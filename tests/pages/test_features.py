@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,18 @@ def test_text_of_the_stimulus_is_escaped(open_page: Open, copy_study: Copy, demo
     assert not app.exception
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown and "&lt;img" in shown
     assert "<script" not in shown and "<img" not in shown
+
+
+def test_rebuilt_study_is_seen(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
+    study = copy_study(without=("labels.parquet", "steps/labels.json"))
+    labels, record = pd.read_parquet(demo_study / "labels.parquet"), json.loads((demo_study / "steps" / "labels.json").read_text())
+    labels.to_parquet(study / "labels.parquet")
+    (study / "steps" / "labels.json").write_text(json.dumps(record))
+    app = open_page(study, "features")
+    assert listed(app)["label"].nunique() > 1
+    labels.assign(label="lexical").to_parquet(study / "labels.parquet")
+    (study / "steps" / "labels.json").write_text(json.dumps({**record, "finished": "2999-01-01T00:00:00+00:00"}))
+    assert set(listed(app.run())["label"]) == {"lexical"}
 
 
 def test_missing_labels_say_which_commands_to_run(open_page: Open, copy_study: Copy) -> None:
