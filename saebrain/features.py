@@ -13,12 +13,12 @@ from torch import Tensor
 from saebrain.codes import SparseCodes
 from saebrain.errors import InputError
 from saebrain.progress import Report, silent
-from saebrain.sae.topk import TopK
+from saebrain.sae.base import SAE
 
 HISTOGRAM_BINS = 24
 
 
-def encode(sae: TopK, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_tokens: int, report: Report = silent) -> SparseCodes:
+def encode(sae: SAE, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_tokens: int, report: Report = silent) -> SparseCodes:
     """Encode hidden states batch by batch; ``batches`` run over all tokens in order.
 
     A token whose norm is above the SAE's limit (``max_norm`` in its metadata) is unlike anything it was trained on, and
@@ -35,16 +35,15 @@ def encode(sae: TopK, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_
     for batch in batches:
         x = torch.from_numpy(np.asarray(batch, np.float32))
         codes = sae.encode(x)
-        ordinary = x.norm(dim=1, keepdim=True) <= max_norm
-        # A value that half precision rounds to 0 is no activation.
-        values = (codes.values * ordinary).to(torch.float16).numpy()
+        kept = (x.norm(dim=1) <= max_norm)[codes.tokens]
+        values = codes.values[kept].to(torch.float16).numpy()
         if not np.isfinite(values).all():
-            largest = float((codes.values * ordinary).max())
+            largest = float(codes.values[kept].max())
             raise InputError(
                 f"an activation of {largest:.3g} does not fit float16; write a limit for the hidden states' norm into cfg.json: metadata.max_norm"
             )
-        row, column = np.nonzero(values)
-        parts.append((codes.features.numpy()[row, column], first + row, values[row, column]))
+        on = values > 0  # a value that half precision rounds to 0 is no activation
+        parts.append((codes.features[kept].numpy()[on], first + codes.tokens[kept].numpy()[on], values[on]))
         first += len(batch)
         report(first, n_tokens)
     feature, token, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

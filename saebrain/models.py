@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from saebrain.errors import InputError
 
@@ -108,6 +109,18 @@ def load_tokenizer(source: str) -> Any:
         raise InputError(f"model {source!r}: tokenizer cannot be loaded ({_first_line(error)}); check the path or the hub name") from error
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' loading bars, which would run through ours and into a command's error messages."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix: str = "auto") -> LanguageModel:
     """Load a causal model from a directory, GGUF file, hub name or installed package.
 
@@ -133,7 +146,7 @@ def load_model(source: str, *, device: str = "auto", dtype: str = "auto", prefix
     options: dict[str, Any] = {"dtype": resolve_dtype(dtype, where)}
     if gguf_file:
         options["gguf_file"] = gguf_file
-    with _gguf_read_once():
+    with _gguf_read_once(), _quietly():
         tokenizer = load_tokenizer(source)
         network, found = _load_network(source, directory, options)
     if absent := sorted(found["missing_keys"]):  # transformers would fill them with random numbers

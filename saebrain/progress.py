@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +20,8 @@ from rich.progress import (
 from rich.text import Text
 
 Report = Callable[[int, int], None]
+OpenBar = Callable[[str, str], AbstractContextManager[Report]]
+"""Opens a progress bar: (title, unit) -> context manager of a report function."""
 LINE_EVERY_S = 10.0
 
 

@@ -13,7 +13,6 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -23,7 +22,7 @@ from typing import Any
 from saebrain import __version__
 from saebrain.atomic import write_json
 from saebrain.errors import MissingStepError
-from saebrain.progress import Report
+from saebrain.progress import OpenBar
 from saebrain.study import Study
 
 SAMPLED_BYTES = 1 << 20
@@ -105,7 +104,7 @@ def _record(study: Study, name: str) -> Path:
     return study.steps / f"{name}.json"
 
 
-def run(study: Study, step: Step, steps: dict[str, Step], progress: Callable[[str, str], AbstractContextManager[Report]]) -> bool:
+def run(study: Study, step: Step, steps: dict[str, Step], progress: OpenBar) -> bool:
     """Run a step unless it is up to date; returns whether it ran.
 
     Parameters

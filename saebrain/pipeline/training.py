@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from jaxtyping import Int
 from saebrain.atomic import replacing
 from saebrain.errors import InputError
 from saebrain.models import check_layers, load_model
-from saebrain.progress import Report
+from saebrain.progress import OpenBar
 from saebrain.sae import formats
 from saebrain.sae.batches import in_order, norm_limit, shuffled, split
 from saebrain.sae.quality import measure
@@ -48,7 +46,7 @@ class TrainingPlan:
     data: str
 
 
-def train_on_texts(plan: TrainingPlan, progress: Callable[[str, str], AbstractContextManager[Report]]) -> dict[str, Any]:
+def train_on_texts(plan: TrainingPlan, progress: OpenBar) -> dict[str, Any]:
     """Read the texts, train, measure on held-out documents, and write the SAE with its card and training log.
 
     Returns
@@ -97,7 +95,7 @@ def train_on_texts(plan: TrainingPlan, progress: Callable[[str, str], AbstractCo
     return metadata
 
 
-def _hidden_states(plan: TrainingPlan, progress: Callable[[str, str], AbstractContextManager[Report]]) -> tuple[Shards, int]:
+def _hidden_states(plan: TrainingPlan, progress: OpenBar) -> tuple[Shards, int]:
     model = load_model(plan.model, prefix=plan.prefix)
     check_layers(model, [plan.layer])
     documents = _documents(plan, model.tokenizer)

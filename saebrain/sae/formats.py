@@ -65,9 +65,13 @@ def read(folder: Path) -> TopK:
             raise InputError(f"{path}: {name} should be {shape} by cfg.json, received {received}; weights and cfg.json do not belong together")
         if not bool(torch.isfinite(weights[name]).all()):
             raise InputError(f"{path}: {name} holds NaN or infinite values; restore the file or train the SAE again")
+    W_enc, b_enc, W_dec, b_dec = (weights[name].float() for name in ("W_enc", "b_enc", "W_dec", "b_dec"))
     return TopK(
+        W_enc=W_enc,
+        b_enc=b_enc,
+        W_dec=W_dec,
+        b_dec=b_dec,
         k=config["k"],
         apply_b_dec_to_input=config.get("apply_b_dec_to_input", True),
         metadata=config.get("metadata", {}),
-        **{name: weights[name].float() for name in ("W_enc", "b_enc", "W_dec", "b_dec")},
     )

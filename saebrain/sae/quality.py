@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from saebrain.errors import InputError
-from saebrain.sae.topk import TopK
+from saebrain.sae.base import SAE
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Quality:
     n_tokens: int
 
 
-def measure(sae: TopK, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quality:
+def measure(sae: SAE, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quality:
     """Measure a SAE on batches of hidden states; sums are kept in float64, memory does not grow with the number of batches.
 
     Raises
@@ -41,13 +41,12 @@ def measure(sae: TopK, batches: Iterable[Float[Tensor, "tokens d_in"]]) -> Quali
     fired = torch.zeros(sae.n_features, dtype=torch.bool)
     active = n_tokens = 0
     for x in batches:
-        codes = sae.encode(x)
-        error += float((x - sae.decode(codes)).double().square().sum())
+        codes, x_hat = sae.split(x)
+        error += float((x - x_hat).double().square().sum())
         square += float(x.double().square().sum())
         total += x.double().sum(0)
-        on = codes.values > 0
-        active += int(on.sum())
-        fired[codes.features[on]] = True
+        active += len(codes.features)
+        fired[codes.features] = True
         n_tokens += len(x)
     if n_tokens < 2:
         raise InputError(

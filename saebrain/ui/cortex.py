@@ -142,7 +142,7 @@ def _outlines(look: Look) -> Int[np.ndarray, " vertices"] | None:
     return desikan_killiany().labels if look.outlines else None
 
 
-def _show(pictures: list[bytes], look: Look, alt: str, legend: str) -> None:
+def _show(pictures: list[str], look: Look, alt: str, legend: str) -> None:
     """Rows of views, each with the names of the views above, and the legend below."""
     places = cells(look.surface, data.PICTURE_WIDTH)
     per_row = len(places) // len(pictures)

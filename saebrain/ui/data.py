@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from saebrain.pipeline import cortical, state
 from saebrain.pipeline.feature_table import FeatureTable, feature_table
@@ -81,19 +82,24 @@ def word_onsets(study: Study) -> pd.Series:
     return words.set_index(["run", "index"])["onset_s"]
 
 
+def _data_url(picture: UInt8[np.ndarray, "height width 4"]) -> str:
+    # Not a file that Streamlit serves: that one is gone when a slider moves on before the browser has asked for it.
+    return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
-def map_pictures(values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int) -> list[bytes]:
-    """Four views of a map as PNG, a picture a row. Without any text: it looks the same on a light and a dark page."""
+def map_pictures(values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int) -> list[str]:
+    """Four views of a map as PNG (data URLs), a picture a row. Without any text: it looks the same on a light and a dark page."""
     labels = desikan_killiany().labels if outlines else None
     picture = strip(values, surface=surface, threshold=threshold, vmax=reach, outlines=labels, width=PICTURE_WIDTH)
-    return [png_bytes(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
+    return [_data_url(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def category_pictures(index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[bytes]:
-    """Four views of a map of categories as PNG, as one row, without any text."""
+def category_pictures(index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[str]:
+    """Four views of a map of categories as PNG (data URL), as one row, without any text."""
     labels = desikan_killiany().labels if outlines else None
-    return [png_bytes(categories_strip(index, palette, measured=measured, surface=surface, outlines=labels, width=PICTURE_WIDTH))]
+    return [_data_url(categories_strip(index, palette, measured=measured, surface=surface, outlines=labels, width=PICTURE_WIDTH))]
 
 
 @st.cache_data(hash_funcs=_KEYED, ttl=10, max_entries=4, show_spinner=False)

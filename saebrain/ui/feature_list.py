@@ -83,10 +83,9 @@ def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
 
 
 def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
-    """Draw the table; returns the chosen feature, by default the first of the list."""
+    """Draw the table; returns the chosen feature, or the first of the list as long as none is."""
     default = int(rows.index[0]) if len(rows) else int(table.rows.index[0])
     number = int(view.number("feature", int(table.rows.index.min()), int(table.rows.index.max()), default))
-    view.set("feature", number)
     place = int(rows.index.get_loc(number)) if number in rows.index else None
     key = f"features {hashlib.sha256(rows.index.to_numpy().tobytes()).hexdigest()[:12]}"
     wanted = {"selection": {"rows": [] if place is None else [place], "columns": [], "cells": []}}

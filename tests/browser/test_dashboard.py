@@ -187,7 +187,6 @@ def test_back_button_returns_to_the_view(browser: Browser, dashboard: Dashboard)
         wait_until_drawn(page, "features")
         assert "label=semantic%2Fplace" in query(page)
         page.go_back()
-        page.go_back()
         wait_until_drawn(page, "cortex")
         assert "select=semantic%2Fplace" in query(page)
 

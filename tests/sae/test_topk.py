@@ -44,11 +44,10 @@ def dense(model: TopK, x: Tensor) -> Tensor:
 def test_codes_and_reconstruction(apply_b_dec_to_input: bool, b_enc: float) -> None:
     model, x = sae(apply_b_dec_to_input=apply_b_dec_to_input, b_enc=b_enc), states()
     codes, f = model.encode(x), dense(model, x)
-    assert codes.features.shape == codes.values.shape == (TOKENS, K)
-    assert (codes.values >= 0).all()
+    assert codes.n_tokens == TOKENS
+    assert (codes.values > 0).all()
     assert ((f > 0).sum(dim=1) < K).any() == (b_enc < 0)
-    scattered = torch.zeros(TOKENS, N).scatter(1, codes.features, codes.values)
-    torch.testing.assert_close(scattered, f.float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(codes.dense(N), f.float(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model.decode(codes), (f @ model.W_dec.double() + model.b_dec.double()).float(), rtol=1e-4, atol=1e-4)
 
 

@@ -1,0 +1,135 @@
+"""The steps of a study, and its figures as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from saebrain.cli.shared import JsonOption, StudyArgument, bar, console, open_study, print_json, run_step
+from saebrain.pipeline import steps
+from saebrain.pipeline.registry import STEPS
+from saebrain.study import SHIPPED, Study, default_folder
+
+study_app = typer.Typer()
+
+
+@study_app.command()
+def stimulus(study: StudyArgument = None) -> None:
+    """Words with onsets and offsets, per run."""
+    run_step(study, "stimulus")
+
+
+@study_app.command()
+def activations(study: StudyArgument = None) -> None:
+    """Hidden states of the language model for every token, and surprisal."""
+    run_step(study, "activations")
+
+
+@study_app.command()
+def features(study: StudyArgument = None) -> None:
+    """Statistics, top contexts and logit effects of every feature."""
+    run_step(study, "features")
+
+
+@study_app.command()
+def labels(study: StudyArgument = None) -> None:
+    """Labels of the machine annotators."""
+    run_step(study, "labels")
+
+
+@study_app.command()
+def simulate(study: StudyArgument = None) -> None:
+    """Responses planted on real resting-state BOLD (a study with real responses: check them)."""
+    run_step(study, "responses")
+
+
+@study_app.command()
+def encode(
+    study: StudyArgument = None,
+    select: Annotated[
+        str | None, typer.Option(help="One selection: all, nuisance, or a label such as semantic/place. Otherwise the standard ones.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encoding models: which features predict which parcels."""
+    from saebrain.pipeline.encode import encode_one
+    from saebrain.pipeline.summary import encoding_figures
+
+    if select is None:
+        opened = run_step(study, "encode")
+        selections = None
+    else:
+        opened = open_study(study)
+        with console.status(f"Encoding '{escape(select)}'"):
+            encode_one(opened, select)
+        selections = [select]
+    figures = encoding_figures(opened, selections)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_encoding(figures)
+
+
+@study_app.command()
+def summary(study: StudyArgument = None, as_json: JsonOption = False) -> None:
+    """The study's figures."""
+    opened = run_step(study, "summary")
+    figures = json.loads((opened.folder / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json(figures)
+    else:
+        _print_summary(figures)
+
+
+@study_app.command()
+def demo(study: StudyArgument = None, as_json: JsonOption = False) -> None:
+    """Build the demo study: every step, those that are up to date skipped."""
+    folder = study or default_folder()
+    if not (folder / "study.toml").exists():
+        from saebrain.atomic import replacing
+
+        with replacing(folder / "study.toml") as temporary:
+            temporary.write_bytes((SHIPPED / "demo" / "study.toml").read_bytes())
+    opened = Study.open(folder)
+    ran = [steps.run(opened, step, STEPS, bar) for step in STEPS.values()]
+    figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json(figures)
+    elif any(ran):
+        _print_summary(figures)
+    else:
+        console.print(f"Demo study {folder}: up to date", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_encoding(figures: dict[str, Any]) -> None:
+    subjects = map(escape, figures["subjects"])
+    table = Table(Column("selection", no_wrap=True), "features", "r", "r of its features", *subjects, title="Encoding, mean over predicted cortex")
+    for name, row in figures["selections"].items():
+        cells = [f"{value:.3f}" for value in row["r_by_subject"].values()]
+        own = "-" if row["r_features"] is None else f"{row['r_features']:.3f}"
+        table.add_row(name, f"{row['n_features']:,}", f"{row['r']:.3f}", own, *cells)
+    Console().print(table)
+
+
+def _print_summary(figures: dict[str, Any]) -> None:
+    out = Console()
+    out.print(f"[bold]{escape(figures['title'])}[/bold]{'  (simulated responses)' if figures['simulated'] else ''}")
+    out.print(
+        f"{escape(figures['model'])}, layer {figures['layer']}: {figures['n_features']:,} features, FVU {figures['fvu']:.3f}, "
+        f"L0 {figures['l0']:.0f}, {figures['dead_fraction']:.1%} dead ({figures['quality_measured_on']})",
+        highlight=False,
+    )
+    out.print(
+        f"{figures['n_subjects']} subjects x {figures['n_samples']:,} samples x {figures['n_vertices']:,} vertices; r all {figures['r_all']:.3f}, "
+        f"semantic {figures['r_semantic']:.3f}, nuisance {figures['r_nuisance']:.3f}; semantic reaches {figures['fraction_of_peak']:.0%} of all",
+        highlight=False,
+    )
+    table = Table("subcategory", "features", "r in predicted parcels", "r in other parcels")
+    for name, row in figures["subcategories"].items():
+        table.add_row(name, str(row["n_features"]), f"{row['r_predicted']:.3f}", f"{row['r_other']:.3f}")
+    out.print(table)
