@@ -9,13 +9,6 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
 
-# A browser is opened only where there is a display to open it on.
-ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
-HEADLESS := true
-else
-HEADLESS := false
-endif
-
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint format clean
 
@@ -24,7 +17,7 @@ help: ## list these commands
 	@echo "Settings: PORT=8501 (dashboard), ADDRESS=0.0.0.0 (serve other machines too), PYTHON=python3.12, ARGS=\"-k surface\" (for pytest)"
 
 run: demo ## open the dashboard; the first time, install and build the demo study
-	@$(PY) -m streamlit run app.py --server.port=$(PORT) --server.headless=$(HEADLESS) $(if $(ADDRESS),--server.address=$(ADDRESS))
+	@$(PY) -m saebrain dashboard --port=$(PORT) $(if $(ADDRESS),--address=$(ADDRESS))
 
 demo: $(VENV)/installed ## build the demo study in studies/demo
 	@$(PY) -m saebrain demo

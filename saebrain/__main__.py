@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from saebrain.cli.dashboard import dashboard_app
 from saebrain.cli.sae import sae_app
 from saebrain.cli.study import study_app
 from saebrain.errors import SaebrainError
@@ -17,6 +18,7 @@ app = typer.Typer(
     help="Which features of a language model predict which parts of cortex?",
 )
 app.add_typer(study_app)
+app.add_typer(dashboard_app)
 app.add_typer(sae_app, name="sae")
 
 

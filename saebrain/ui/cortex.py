@@ -20,6 +20,7 @@ from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY
 from saebrain.surface.raster import Cell
 from saebrain.surface.render import cells
 from saebrain.ui import data
+from saebrain.ui.style import PICTURE_WIDTH
 from saebrain.ui.text import escaped
 
 SURFACES = ("inflated", "pial", "white", "flat")
@@ -144,7 +145,7 @@ def _outlines(look: Look) -> Int[np.ndarray, " vertices"] | None:
 
 def _show(pictures: list[str], look: Look, alt: str, legend: str) -> None:
     """Rows of views, each with the names of the views above, and the legend below."""
-    places = cells(look.surface, data.PICTURE_WIDTH)
+    places = cells(look.surface, PICTURE_WIDTH)
     per_row = len(places) // len(pictures)
     with st.container(gap=None):
         for row, picture in enumerate(pictures):

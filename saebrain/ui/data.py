@@ -21,11 +21,10 @@ from saebrain.study import Study
 from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.figure import png_bytes
 from saebrain.surface.render import categories_strip, strip
+from saebrain.ui.style import PICTURE_WIDTH
 
 if TYPE_CHECKING:
     from saebrain.pipeline.feature_map import FeatureMapper
-
-PICTURE_WIDTH = 1400
 
 
 def stamp(study: Study) -> str:

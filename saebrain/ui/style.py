@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PICTURE_WIDTH = 1400
+"""Of a strip of four views, in pixels."""
+
 STYLE = """
 <style>
 .stMainBlockContainer { padding: 3.2rem 3rem 4rem; max-width: 1640px; }

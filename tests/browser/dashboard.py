@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from saebrain.study import STUDY_VARIABLE
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 15
@@ -27,11 +29,16 @@ class Dashboard:
 
 
 @contextmanager
-def serving(study: Path, log: Path) -> Iterator[Dashboard]:
-    """Serve a study until the block is left. Raises RuntimeError, with the log, when the server does not get healthy."""
+def serving(study: Path, log: Path, *, plainly: bool = False) -> Iterator[Dashboard]:
+    """Serve a study until the block is left, with our own command or ``plainly`` with Streamlit's.
+
+    Raises RuntimeError, with the log, when the server does not get healthy.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true", "--server.fileWatcherType=none"]
-    environment = {**os.environ, "SAEBRAIN_STUDY": str(study)}
+    command = [sys.executable, "-m", "saebrain", "dashboard", str(study), f"--port={port}", "--headless"]
+    if plainly:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    environment = {**os.environ, STUDY_VARIABLE: str(study)}
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -1,0 +1,65 @@
+"""Start the dashboard's server with everything at hand that its first page needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from saebrain.study import PROJECT, STUDY_VARIABLE, Study
+from saebrain.ui.style import PICTURE_WIDTH
+
+# What Streamlit and the pages would import only when the first page is drawn: more than a second of its time.
+_LIBRARIES = (
+    *("altair", "duckdb", "nibabel", "pandas", "PIL.Image", "pyarrow.parquet", "scipy.stats"),
+    *("saebrain.pipeline.feature_map", "saebrain.pipeline.feature_table", "saebrain.pipeline.state", "saebrain.pipeline.summary"),
+)
+
+
+def has_screen() -> bool:
+    """Whether there is a display to open a browser on."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def serve(study: Study, *, port: int, address: str | None, headless: bool, watch: bool) -> None:
+    """Serve a study until the process is stopped.
+
+    Parameters
+    ----------
+    port : int
+        TCP port.
+    address : str, optional
+        Address to listen on; by default the one in .streamlit/config.toml, this machine only.
+    headless : bool
+        Do not open a browser.
+    watch : bool
+        Load changed code while running, for development.
+    """
+    from streamlit.web import bootstrap
+
+    os.environ[STUDY_VARIABLE] = str(study.folder.resolve())
+    os.chdir(PROJECT)  # where Streamlit looks for .streamlit/config.toml
+    options: dict[str, Any] = {
+        "server.port": port,
+        "server.headless": headless,
+        "server.fileWatcherType": "auto" if watch else "none",
+        **({"server.address": address} if address else {}),
+    }
+    flags = {name.replace(".", "_"): value for name, value in options.items()}
+    bootstrap.load_config_options(flags)
+    warm()
+    bootstrap.run(str(PROJECT / "app.py"), False, [], flags)
+
+
+def warm() -> None:
+    """Do what the first page would wait for: imports, the mesh, and the pixels of the usual picture."""
+    for name in _LIBRARIES:
+        import_module(name)
+    from saebrain.surface.atlas import desikan_killiany
+    from saebrain.surface.render import strip
+
+    labels = desikan_killiany().labels
+    strip(np.zeros(len(labels), np.float32), outlines=labels, width=PICTURE_WIDTH)
