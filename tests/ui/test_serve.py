@@ -34,7 +34,7 @@ before = set(sys.modules)
 assert not before & {"torch", "transformers"}
 import saebrain.ui.overview, saebrain.ui.cortex_page, saebrain.ui.feature_page, saebrain.ui.feature_list, saebrain.ui.plots
 new = {name.split(".")[0] for name in set(sys.modules) - before} - {"saebrain"}
-print(sorted(new & {"altair", "duckdb", "nibabel", "pandas", "PIL", "plotly", "pyarrow", "scipy", "sqlalchemy"}))
+print(sorted(new & {"altair", "duckdb", "nibabel", "pandas", "plotly", "pyarrow", "scipy", "sqlalchemy"}))
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
