@@ -54,7 +54,8 @@ $(VENV)/installed: $(VENV)/created requirements.txt requirements-demo.txt
 	@$(PIP) --no-deps -r requirements-demo.txt
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-peers.txt
 	@echo "Installing development packages"
 	@$(PIP) -r requirements-dev.txt
+	@$(PIP) --no-deps -r requirements-peers.txt
 	@touch $@

@@ -6,7 +6,9 @@ import sys
 
 import typer
 
+from saebrain.cli.agreement import agreement_app
 from saebrain.cli.dashboard import dashboard_app
+from saebrain.cli.items import encode_items
 from saebrain.cli.sae import sae_app
 from saebrain.cli.study import study_app
 from saebrain.errors import SaebrainError
@@ -19,7 +21,9 @@ app = typer.Typer(
 )
 app.add_typer(study_app)
 app.add_typer(dashboard_app)
+app.add_typer(agreement_app)
 app.add_typer(sae_app, name="sae")
+app.command("encode-items")(encode_items)
 
 
 def main() -> None:

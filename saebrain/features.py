@@ -1,28 +1,43 @@
-"""SAE codes of a text: sparse table, statistics of each feature, example contexts, effects on the logits."""
+"""SAE codes of a text, token by token; statistics of each feature, example contexts, effects on the logits.
+
+Texts may be long: codes are yielded batch by batch, and statistics and contexts are gathered from the sorted codes part
+by part, in memory that does not grow with the number of codes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt64
 from torch import Tensor
 
-from saebrain.codes import SparseCodes
+from saebrain.codes import Index, SparseCodes
 from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 from saebrain.sae.base import SAE
 
 HISTOGRAM_BINS = 24
+PREACTIVATIONS = 1 << 25
+"""Pre-activations held at a time, 128 MB of them."""
+_TOKEN = np.uint64((1 << 48) - 1)
+"""The bits of a strength (see `TopContexts`) that hold the token."""
 
 
-def encode(sae: SAE, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_tokens: int, report: Report = silent) -> SparseCodes:
-    """Encode hidden states batch by batch; ``batches`` run over all tokens in order.
+def encode(
+    sae: SAE, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_tokens: int, report: Report = silent
+) -> Iterator[tuple[Int[np.ndarray, " codes"], Int[np.ndarray, " codes"], Float[np.ndarray, " codes"]]]:
+    """Encode hidden states batch by batch, where the SAE is; ``batches`` run over all tokens in order and may be of any size.
 
     A token whose norm is above the SAE's limit (``max_norm`` in its metadata) is unlike anything it was trained on, and
     gets no codes.
+
+    Yields
+    ------
+    feature, token, value
+        Codes of some tokens, token after token; ``value`` is half precision and above 0.
 
     Raises
     ------
@@ -30,72 +45,131 @@ def encode(sae: SAE, batches: Iterable[Float[np.ndarray, "tokens d_in"]], *, n_t
         If an activation does not fit half precision.
     """
     max_norm = float(sae.metadata.get("max_norm", np.inf))
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    rows = max(1, PREACTIVATIONS // sae.n_features)
     first = 0
-    for batch in batches:
-        x = torch.from_numpy(np.asarray(batch, np.float32))
-        codes = sae.encode(x)
-        kept = (x.norm(dim=1) <= max_norm)[codes.tokens]
-        values = codes.values[kept].to(torch.float16).numpy()
-        if not np.isfinite(values).all():
-            largest = float(codes.values[kept].max())
+    for x in (part for batch in batches for part in torch.from_numpy(np.asarray(batch, np.float32)).split(rows)):
+        ordinary = (x.norm(dim=1) <= max_norm).nonzero()[:, 0]
+        codes = sae.encode(x[ordinary].to(sae.b_dec.device))
+        value = codes.values.half().cpu().numpy()
+        if not np.isfinite(value).all():
             raise InputError(
-                f"an activation of {largest:.3g} does not fit float16; write a limit for the hidden states' norm into cfg.json: metadata.max_norm"
+                f"an activation of {float(codes.values.max()):.3g} does not fit float16; "
+                "write a limit for the hidden states' norm into cfg.json: metadata.max_norm"
             )
-        on = values > 0  # a value that half precision rounds to 0 is no activation
-        parts.append((codes.features[kept].numpy()[on], first + codes.tokens[kept].numpy()[on], values[on]))
-        first += len(batch)
+        on = value > 0  # a value that half precision rounds to 0 is no activation
+        token = first + ordinary[codes.tokens.cpu()].numpy()
+        yield codes.features.cpu().numpy()[on], token[on], value[on]
+        first += len(x)
         report(first, n_tokens)
-    feature, token, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return SparseCodes.sort(feature, token, value, sae.n_features)
 
 
-def statistics(codes: SparseCodes, n_tokens: int) -> pd.DataFrame:
-    """One row a feature: active (tokens), density (their share), mean and max of the activations, histogram counts.
+class Statistics:
+    """Statistics of every feature, from one pass over its codes."""
 
-    The histogram has ``HISTOGRAM_BINS`` equal bins from 0 to the feature's maximum. A feature that is never active has
-    density 0, mean and max 0 and an empty histogram.
+    def __init__(self, index: Index, n_tokens: int) -> None:
+        """``index`` is that of all codes: a histogram can only be filled once its maximum is known."""
+        n_features = len(index.active)
+        self._index, self._n_tokens = index, n_tokens
+        self._total = np.zeros(n_features)
+        self._counts = np.zeros((n_features, HISTOGRAM_BINS), np.int64)
+
+    def update(self, codes: SparseCodes) -> None:
+        """Take in the next part of the codes."""
+        if not len(codes.feature):
+            return
+        present = slice(codes.feature[0], codes.feature[-1] + 1)
+        feature, value = codes.feature - present.start, codes.value.astype(np.float64)
+        bins = np.minimum((value / self._index.largest[codes.feature] * HISTOGRAM_BINS).astype(int), HISTOGRAM_BINS - 1)
+        size = present.stop - present.start
+        self._total[present] += np.bincount(feature, weights=value, minlength=size)
+        self._counts[present] += np.bincount(feature * HISTOGRAM_BINS + bins, minlength=size * HISTOGRAM_BINS).reshape(size, HISTOGRAM_BINS)
+
+    def table(self) -> pd.DataFrame:
+        """One row a feature: active (tokens), density (their share), mean and max of the activations, histogram counts.
+
+        The histogram has ``HISTOGRAM_BINS`` equal bins from 0 to the feature's maximum. A feature that is never active
+        has density 0, mean and max 0 and an empty histogram.
+        """
+        active = self._index.active
+        return pd.DataFrame(
+            {
+                "feature": np.arange(len(active), dtype=np.int32),
+                "active": active,
+                "density": active / self._n_tokens,
+                "mean": (self._total / np.maximum(active, 1)).astype(np.float32),
+                "max": self._index.largest.astype(np.float32),
+                "histogram": [row.tolist() if on else [] for row, on in zip(self._counts, active > 0, strict=True)],
+            }
+        )
+
+
+class TopContexts:
+    """The strongest activations of every feature, at most one a word, from one pass over its codes.
+
+    An activation is held as its strength, one 64-bit number that orders activations: the 16 bits of its value (of
+    positive half-precision numbers the larger has the larger bits), then the token's complement (of equals the first
+    token comes first).
     """
-    active = np.diff(codes.start)
-    value = codes.value.astype(np.float64)
-    total = np.bincount(codes.feature, weights=value, minlength=codes.n_features)
-    largest = np.zeros(codes.n_features)
-    np.maximum.at(largest, codes.feature, value)
-    bins = np.minimum((value / largest[codes.feature] * HISTOGRAM_BINS).astype(int), HISTOGRAM_BINS - 1)
-    counts = np.bincount(codes.feature * HISTOGRAM_BINS + bins, minlength=codes.n_features * HISTOGRAM_BINS)
-    return pd.DataFrame(
-        {
-            "feature": np.arange(codes.n_features, dtype=np.int32),
-            "active": active.astype(np.int64),
-            "density": active / n_tokens,
-            "mean": (total / np.maximum(active, 1)).astype(np.float32),
-            "max": largest.astype(np.float32),
-            "histogram": [row.tolist() if on else [] for row, on in zip(counts.reshape(-1, HISTOGRAM_BINS), active > 0, strict=True)],
-        }
-    )
 
+    def __init__(self, tokens: pd.DataFrame, *, count: int = 20, before: int = 24, after: int = 12) -> None:
+        """``tokens`` has the columns run and word; contexts are as wide as ``before`` and ``after``, in tokens."""
+        run, word = pd.factorize(tokens["run"])[0], tokens["word"].to_numpy()
+        new_run = np.diff(run, prepend=-1) != 0
+        self._runs = np.append(np.flatnonzero(new_run), len(tokens))
+        self._word = np.cumsum(new_run | (np.diff(word, prepend=-1) != 0), dtype=np.int32)
+        self._count, self._before, self._after = count, before, after
+        self._best: dict[int, UInt64[np.ndarray, " strongest"]] = {}
 
-def top_contexts(codes: SparseCodes, tokens: pd.DataFrame, *, count: int = 20, before: int = 24, after: int = 12) -> pd.DataFrame:
-    """The strongest activations of every feature, at most one a word, as token ranges.
+    def update(self, codes: SparseCodes) -> None:
+        """Take in the next part of the codes."""
+        word = self._word[codes.token]
+        at = np.flatnonzero((np.diff(codes.feature, prepend=-1) != 0) | (np.diff(word, prepend=-1) != 0))
+        if not len(at):
+            return
+        strength = codes.value.view(np.uint16).astype(np.uint64) << np.uint64(48)
+        strength |= _TOKEN - codes.token.astype(np.uint64)
+        strength, feature = np.maximum.reduceat(strength, at), codes.feature[at]
+        firsts = np.flatnonzero(np.diff(feature, prepend=-1))
+        for number, own in zip(feature[firsts].tolist(), np.split(strength, firsts[1:]), strict=True):
+            best = self._strongest(own)
+            if number in self._best:
+                best = self._strongest(self._a_word_once(np.concatenate([self._best[number], best])))
+            self._best[number] = best
 
-    Returns
-    -------
-    DataFrame
-        feature, rank (0 strongest), token (peak), start, stop (half-open range of rows of ``tokens``, within one run),
-        value.
-    """
-    run = tokens["run"].to_numpy()
-    word_key = pd.factorize(pd.MultiIndex.from_frame(tokens[["run", "word"]]))[0]
-    first, last = _run_bounds(run)
-    table = pd.DataFrame({"feature": codes.feature, "token": codes.token, "value": codes.value.astype(np.float32), "word": word_key[codes.token]})
-    table = table.sort_values(["feature", "value", "token"], ascending=[True, False, True], kind="stable")
-    table = table.drop_duplicates(["feature", "word"])
-    table["rank"] = table.groupby("feature").cumcount()
-    table = table[table["rank"] < count].drop(columns="word").astype({"rank": np.int16})
-    peak = table["token"].to_numpy()
-    table["start"] = np.maximum(peak - before, first[peak])
-    table["stop"] = np.minimum(peak + after + 1, last[peak])
-    return table[["feature", "rank", "token", "start", "stop", "value"]].reset_index(drop=True)
+    def table(self) -> pd.DataFrame:
+        """The contexts as token ranges.
+
+        Returns
+        -------
+        DataFrame
+            feature, rank (0 strongest), token (peak), start, stop (half-open range of rows of ``tokens``, within one run),
+            value.
+        """
+        lengths = [len(best) for best in self._best.values()]
+        strength = np.concatenate([*self._best.values(), np.empty(0, np.uint64)])
+        peak = _peak(strength)
+        run = np.searchsorted(self._runs, peak, side="right")
+        return pd.DataFrame(
+            {
+                "feature": np.repeat(np.fromiter(self._best, np.int32, len(lengths)), lengths),
+                "rank": np.concatenate([np.arange(length, dtype=np.int16) for length in [*lengths, 0]]),
+                "token": peak,
+                "start": np.maximum(peak - self._before, self._runs[run - 1]),
+                "stop": np.minimum(peak + self._after + 1, self._runs[run]),
+                "value": (strength >> np.uint64(48)).astype(np.uint16).view(np.float16).astype(np.float32),
+            }
+        )
+
+    def _strongest(self, strength: UInt64[np.ndarray, " words"]) -> UInt64[np.ndarray, " strongest"]:
+        """The ``count`` highest, highest first."""
+        if len(strength) > self._count:
+            strength = np.partition(strength, -self._count)[-self._count :]
+        return np.sort(strength)[::-1]
+
+    def _a_word_once(self, strength: UInt64[np.ndarray, " some"]) -> UInt64[np.ndarray, " words"]:
+        """Of each word the highest: one may lie on the border between two parts."""
+        strength = np.sort(strength)[::-1]
+        return strength[np.unique(self._word[_peak(strength)], return_index=True)[1]]
 
 
 def logit_effects(
@@ -122,9 +196,6 @@ def logit_effects(
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
-def _run_bounds(run: np.ndarray) -> tuple[Int[np.ndarray, " tokens"], Int[np.ndarray, " tokens"]]:
-    """First row and end row of the run that each token belongs to."""
-    edges = np.flatnonzero(np.append(True, run[1:] != run[:-1]))
-    ends = np.append(edges[1:], len(run))
-    which = np.repeat(np.arange(len(edges)), ends - edges)
-    return edges[which], ends[which]
+def _peak(strength: UInt64[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
+    """The token of each strength."""
+    return (_TOKEN - (strength & _TOKEN)).astype(np.int64)

@@ -1,6 +1,7 @@
 """Parquet files of a study: written here, and queried here with DuckDB; the only SQL over features.
 
-Tables are read through in-memory views, a cursor per thread, so that a running step is never locked out.
+Tables are read through in-memory views, a cursor per thread, so that a running step is never locked out. Codes are not
+among them: a file of many codes has an index that finds one feature's rows a hundred times faster (:mod:`saebrain.codes`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from saebrain.atomic import replacing
-from saebrain.codes import SparseCodes
+from saebrain.codes import CodesFile, SparseCodes, damaged, first_line
 from saebrain.errors import InputError, MissingStepError
-
-CODES_PER_ROW_GROUP = 16_384
 
 
 def write_table(path: Path, table: pd.DataFrame, *, rows_per_group: int | None = None) -> None:
@@ -44,24 +43,12 @@ def read_table(path: Path, command: str, columns: list[str] | None = None) -> pd
     try:
         return pd.DataFrame(pq.read_table(path, columns=columns).to_pandas())
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged ({_first_line(error)}); remove it and run: {command}") from error
-
-
-def write_codes(path: Path, codes: SparseCodes) -> None:
-    """Write sparse codes; small row groups make one feature's codes a small read."""
-    table = pa.table({"feature": codes.feature, "token": codes.token, "value": codes.value})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=CODES_PER_ROW_GROUP)
+        raise damaged(path, error, command) from error
 
 
 def read_codes(path: Path, n_features: int) -> SparseCodes:
-    """Read all codes of a layer."""
-    table = read_table(path, "python -m saebrain sae encode")
-    return SparseCodes.sort(table["feature"].to_numpy(), table["token"].to_numpy(), table["value"].to_numpy(), n_features)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    """Read all codes of a layer, 14 bytes a code; `CodesFile` reads parts of them."""
+    return CodesFile(path, "python -m saebrain sae encode", n_features=n_features).read(0, n_features)
 
 
 class FeatureStore:
@@ -84,15 +71,19 @@ class FeatureStore:
             "contexts": (features / "contexts.parquet", "features"),
             "labels": (labels, "labels"),
         }
-        for name, (path, step) in needed.items():
+        command = {name: f"python -m saebrain {step} {tokens.parent}" for name, (_, step) in needed.items()}
+        for name, (path, _) in needed.items():
             if not path.is_file():
-                raise MissingStepError(f"{name} table of study {tokens.parent}", f"python -m saebrain {step} {tokens.parent}")
+                raise MissingStepError(f"{name} table of study {tokens.parent}", command[name])
+        codes, _ = needed.pop("codes")
+        self._codes_command = command["codes"]
+        self._codes = CodesFile(codes, self._codes_command)
         self._connection = duckdb.connect()
-        for name, (path, step) in needed.items():
+        for name, (path, _) in needed.items():
             try:
                 self._connection.read_parquet(str(path), file_row_number=name == "tokens").create_view(name)
             except duckdb.Error as error:
-                raise InputError(f"{path}: damaged ({_first_line(error)}); remove it and run: python -m saebrain {step} {tokens.parent}") from error
+                raise damaged(path, error, command[name]) from error
         self._study, self._features = tokens.parent, features
         self._local = threading.local()
 
@@ -103,7 +94,7 @@ class FeatureStore:
             return pd.DataFrame(self._local.cursor.execute(sql, parameters or []).df())
         except duckdb.Error as error:
             again = f"python -m saebrain sae encode {self._study} && python -m saebrain features {self._study}"
-            raise InputError(f"{self._features}: a table cannot be read ({_first_line(error)}); remove the folder and run: {again}") from error
+            raise InputError(f"{self._features}: a table cannot be read ({first_line(error)}); remove the folder and run: {again}") from error
 
     def features(self) -> pd.DataFrame:
         """One row a feature: statistics, the word at its strongest activation, every machine label."""
@@ -139,22 +130,28 @@ class FeatureStore:
 
     def codes(self, feature: int) -> tuple[Int[np.ndarray, " codes"], Float[np.ndarray, " codes"]]:
         """Tokens at which a feature is active, ascending, and its activations there."""
-        table = self._query("SELECT token, value::FLOAT AS value FROM codes WHERE feature = ? ORDER BY token", [feature])
-        return table["token"].to_numpy(np.int64), table["value"].to_numpy(np.float32)
+        if self._codes.replaced:
+            self._codes = CodesFile(self._codes.path, self._codes_command)
+        codes = self._codes.read(feature)
+        return codes.token, codes.value.astype(np.float32)
 
     def contexts(self, feature: int) -> pd.DataFrame:
         """The strongest contexts, a row a token: rank, peak (bool), run, position, word, text, value (0 where inactive)."""
-        return self._query(
+        table = self._query(
             """
-            SELECT c.rank, t.file_row_number = c.token AS peak, t.run, t.position, t.word, t.text, coalesce(a.value, 0)::FLOAT AS value
+            SELECT c.rank, t.file_row_number = c.token AS peak, t.run, t.position, t.word, t.text, t.file_row_number AS token
             FROM contexts c
             JOIN tokens t ON t.file_row_number >= c.start AND t.file_row_number < c.stop
-            LEFT JOIN (SELECT * FROM codes WHERE feature = ?) a ON a.token = t.file_row_number
             WHERE c.feature = ?
             ORDER BY c.rank, t.file_row_number
             """,
-            [feature, feature],
+            [feature],
         )
+        token, value = self.codes(feature)
+        shown = table.pop("token").to_numpy()
+        at = np.searchsorted(token, shown)
+        table["value"] = np.where(np.append(token, -1)[at] == shown, np.append(value, np.float32(0))[at], np.float32(0))
+        return table
 
     def labels(self, feature: int) -> pd.DataFrame:
         """Labels of one feature: annotator, kind, label, confidence, reason."""

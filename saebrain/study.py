@@ -140,26 +140,49 @@ class EncodingSection(_Section):
     """Ridge penalties to choose from, for kernels whose mean diagonal is 1."""
 
 
+class LayerSection(_Section):
+    """A further layer of the model, with a SAE of its own."""
+
+    layer: int = Field(ge=0)
+    """As in the model's section."""
+    sae: str
+    """As on top level."""
+
+
 class StudyConfig(_Section):
     """All of ``study.toml``."""
 
     title: str
     model: ModelSection
+    more_layers: list[LayerSection] = []
+    """Layers to compare with the model's ``layer``, which is the one that a study is opened at."""
     sae: str
     """Folder with cfg.json and sae_weights.safetensors."""
+    sae_check: Literal["stop", "warn", "off"] = "stop"
+    """What is done when the SAE does not fit the hidden states: refuse to encode, encode and say so, or do not look."""
+    sae_folders: list[str] = []
+    """Further SAEs to show on the quality page: their folders, or folders that hold some; runs of training in progress too."""
     stimulus: StimulusSection
     responses: ResponsesSection
     simulation: SimulationSection | None = None
     labels: LabelsSection = LabelsSection()
     encoding: EncodingSection = EncodingSection()
 
+    @model_validator(mode="after")
+    def _layers_differ(self) -> Self:
+        layers = [self.model.layer, *(more.layer for more in self.more_layers)]
+        if len(set(layers)) < len(layers):
+            raise ValueError(f"layers must differ, received {layers}; name each layer once")
+        return self
+
 
 class Study:
-    """An open study: its folder, its config and the paths of its results."""
+    """An open study: its folder, its config and the paths of its results, as seen at one of its layers."""
 
-    def __init__(self, folder: Path, config: StudyConfig) -> None:
+    def __init__(self, folder: Path, config: StudyConfig, main_layer: int | None = None) -> None:
         self.folder = folder
         self.config = config
+        self.main_layer = config.model.layer if main_layer is None else main_layer
 
     @classmethod
     def open(cls, folder: Path | str) -> Study:
@@ -186,6 +209,37 @@ class Study:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(f"{path}: {where}: {first['msg']} (received {first['input']!r:.80}); mend study.toml") from error
+
+    @property
+    def layer(self) -> int:
+        """The layer at which the study is seen."""
+        return self.config.model.layer
+
+    @property
+    def layers(self) -> list[int]:
+        """All its layers, ascending."""
+        return sorted([self.layer, *(more.layer for more in self.config.more_layers)])
+
+    def at(self, layer: int) -> Study:
+        """The same study, seen at another of its layers.
+
+        Raises
+        ------
+        InputError
+            If it has no such layer.
+        """
+        if layer == self.layer:
+            return self
+        for more in self.config.more_layers:
+            if more.layer == layer:
+                others = [other for other in self.config.more_layers if other is not more]
+                changes = {
+                    "model": self.config.model.model_copy(update={"layer": layer}),
+                    "sae": more.sae,
+                    "more_layers": [*others, LayerSection(layer=self.layer, sae=self.config.sae)],
+                }
+                return Study(self.folder, self.config.model_copy(update=changes), self.main_layer)
+        raise InputError(f"layer {layer}: this study has the layers {', '.join(map(str, self.layers))}; add it under [[more_layers]] in study.toml")
 
     def resolve(self, path: str) -> Path:
         """A path as written in study.toml: relative to the study, absolute, or ``shipped:``."""
@@ -221,7 +275,12 @@ class Study:
 
     @property
     def labels(self) -> Path:
-        return self.folder / "labels.parquet"
+        return self.features / "labels.parquet"
+
+    @property
+    def summary(self) -> Path:
+        """The figures; those of the main layer stand in the study's own folder."""
+        return (self.folder if self.layer == self.main_layer else self.features) / "summary.json"
 
     @property
     def responses(self) -> Path:
@@ -233,7 +292,13 @@ class Study:
 
     @property
     def steps(self) -> Path:
+        """Records of the steps that all layers share."""
         return self.folder / "steps"
+
+    @property
+    def layer_steps(self) -> Path:
+        """Records of the steps taken at this layer."""
+        return self.steps / str(self.layer)
 
 
 def resolve_shipped(path: str) -> Path:

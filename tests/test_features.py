@@ -8,10 +8,13 @@ import pytest
 import torch
 from jaxtyping import Float
 
-from saebrain.codes import SparseCodes
+from saebrain import features
+from saebrain.codes import Index, SparseCodes
 from saebrain.errors import InputError
-from saebrain.features import HISTOGRAM_BINS, encode, logit_effects, statistics, top_contexts
+from saebrain.features import HISTOGRAM_BINS, Statistics, TopContexts, logit_effects
+from saebrain.progress import Report, silent
 from saebrain.sae.topk import TopK
+from tests import sparse
 
 N_TOKENS, N_FEATURES = 400, 12
 NEVER, ONCE = 5, 8
@@ -25,7 +28,31 @@ def random_codes(seed: int = 0) -> tuple[Float[np.ndarray, "tokens features"], S
     dense[:, [NEVER, ONCE]] = 0
     dense[17, ONCE] = 3.5
     token, feature = np.nonzero(dense)
-    return dense, SparseCodes.sort(feature, token, dense[token, feature], N_FEATURES)
+    return dense, sparse.arrange(feature, token, dense[token, feature], N_FEATURES)
+
+
+def statistics(codes: SparseCodes, n_tokens: int, part: int = 1000) -> pd.DataFrame:
+    """Gathered from parts of so many codes."""
+    gathered = Statistics(Index.of(codes), n_tokens)
+    for codes_ in sparse.split(codes, part):
+        gathered.update(codes_)
+    return gathered.table()
+
+
+def top_contexts(codes: SparseCodes, tokens: pd.DataFrame, part: int = 1000, **options: int) -> pd.DataFrame:
+    """Gathered from parts of so many codes."""
+    gathered = TopContexts(tokens, **options)
+    for codes_ in sparse.split(codes, part):
+        gathered.update(codes_)
+    return gathered.table()
+
+
+def encode(sae: TopK, batches: list[Float[np.ndarray, "tokens d"]], *, n_tokens: int, report: Report = silent) -> SparseCodes:
+    """All codes at once."""
+    feature, token, value = (np.concatenate(arrays) for arrays in zip(*features.encode(sae, batches, n_tokens=n_tokens, report=report), strict=True))
+    assert value.dtype == np.float16
+    assert (np.diff(token) >= 0).all()
+    return sparse.arrange(feature, token, value, sae.n_features)
 
 
 def random_tokens(seed: int = 0) -> pd.DataFrame:
@@ -90,12 +117,34 @@ def test_an_activation_beyond_half_precision_is_refused() -> None:
     encode(random_sae(scale=1e5, max_norm=1e-3), [states()], n_tokens=50)
 
 
+def test_large_batches_are_encoded_some_tokens_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sae, x = random_sae(), states()
+    expected = encode(sae, [x], n_tokens=50)
+    monkeypatch.setattr(features, "PREACTIVATIONS", 8 * 20)
+    seen: list[int] = []
+    codes = encode(sae, [x], n_tokens=50, report=lambda done, total: seen.append(done))
+    assert seen == [8, 16, 24, 32, 40, 48, 50]
+    np.testing.assert_array_equal(codes.feature, expected.feature)
+    np.testing.assert_array_equal(codes.token, expected.token)
+    np.testing.assert_allclose(codes.value, expected.value, rtol=2e-3)
+
+
+def test_a_text_without_tokens_has_no_codes() -> None:
+    assert list(features.encode(random_sae(), [], n_tokens=0)) == []
+    (nothing,) = features.encode(random_sae(max_norm=1e-6), [states()], n_tokens=50)
+    assert [len(array) for array in nothing] == [0, 0, 0]
+
+
 # statistics
 
 
-def test_statistics_are_those_of_the_dense_codes() -> None:
+PARTS = pytest.mark.parametrize("part", [1, 13, 1000])
+
+
+@PARTS
+def test_statistics_are_those_of_the_dense_codes(part: int) -> None:
     dense, codes = random_codes()
-    table = statistics(codes, N_TOKENS)
+    table = statistics(codes, N_TOKENS, part)
     assert table["feature"].tolist() == list(range(N_FEATURES))
     for feature, column in enumerate(dense.T.astype(np.float64)):
         row, active = table.loc[feature], column[column > 0]
@@ -118,11 +167,12 @@ def test_statistics_of_a_single_activation() -> None:
 # contexts
 
 
-def test_contexts_are_the_strongest_activations_at_different_words() -> None:
+@PARTS
+def test_contexts_are_the_strongest_activations_at_different_words(part: int) -> None:
     dense, codes = random_codes()
     tokens = random_tokens()
     count, before, after = 6, 9, 4
-    table = top_contexts(codes, tokens, count=count, before=before, after=after)
+    table = top_contexts(codes, tokens, part, count=count, before=before, after=after)
     expected = []
     for feature, column in enumerate(dense.T):
         words: set[tuple[str, int]] = set()
@@ -148,17 +198,36 @@ def test_contexts_do_not_cross_runs() -> None:
 
 def test_equal_words_of_different_runs_are_different_words() -> None:
     tokens = pd.DataFrame({"run": ["a", "a", "b"], "word": [0, 0, 0]})
-    codes = SparseCodes.sort(np.zeros(3, int), np.arange(3), np.array([1.0, 3.0, 2.0]), 1)
+    codes = sparse.arrange(np.zeros(3, int), np.arange(3), np.array([1.0, 3.0, 2.0]), 1)
     assert top_contexts(codes, tokens)["token"].tolist() == [1, 2]
 
 
 def test_a_feature_active_at_very_many_words_has_as_many_contexts_as_others() -> None:
     n = 70_000  # more than int16 can count
     tokens = pd.DataFrame({"run": "a", "word": np.arange(n)})
-    codes = SparseCodes.sort(np.zeros(n, int), np.arange(n), np.linspace(1, 2, n), 1)
+    codes = sparse.arrange(np.zeros(n, int), np.arange(n), np.linspace(1, 2, n), 1)
     table = top_contexts(codes, tokens, count=3)
     assert table["rank"].tolist() == [0, 1, 2]
     assert table["rank"].dtype == np.int16
+
+
+def test_tables_of_no_codes_at_all() -> None:
+    none = sparse.join([], 3)
+    table = statistics(none, 10)
+    assert table["active"].tolist() == [0, 0, 0]
+    contexts = top_contexts(none, random_tokens())
+    assert contexts.empty
+    full = top_contexts(random_codes()[1], random_tokens())
+    assert contexts.dtypes.tolist() == full.dtypes.tolist()
+    assert full.dtypes.astype(str).tolist() == ["int32", "int16", "int64", "int64", "int64", "float32"]
+
+
+def test_a_word_on_the_border_of_two_parts_is_one_context() -> None:
+    """Its two tokens come in different parts, the stronger one in the second; then in the first."""
+    tokens = pd.DataFrame({"run": "a", "word": [0, 1, 1, 2]})
+    for values, peak in (([1.0, 2.0, 3.0, 2.5], 2), ([1.0, 3.0, 2.0, 2.5], 1)):
+        codes = sparse.arrange(np.zeros(4, int), np.arange(4), np.array(values), 1)
+        assert top_contexts(codes, tokens, 2, count=3)["token"].tolist() == [peak, 3, 0]
 
 
 # logit effects

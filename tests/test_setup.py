@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"DISPLAY", "WAYLAND_DISPLAY", "PORT", "ADDRESS", "PYTHON", "ARGS"}
-REQUIREMENT_FILES = ["requirements.txt", "requirements-demo.txt", "requirements-dev.txt"]
+REQUIREMENT_FILES = ["requirements.txt", "requirements-demo.txt", "requirements-dev.txt", "requirements-peers.txt"]
 
 
 def make(*arguments: str, cwd: Path = ROOT, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,8 @@ def test_changed_requirements_are_installed(installed: Path) -> None:
 
 def test_test_installs_development_packages_and_a_browser(fresh: Path) -> None:
     steps = make("-n", "test", cwd=fresh).stdout
-    expected = ["-r requirements.txt", "-r requirements-dev.txt", "tools/find_browser.py --install", "-m pytest"]
+    packages = ["-r requirements.txt", "-r requirements-dev.txt", "--no-deps -r requirements-peers.txt"]
+    expected = [*packages, "tools/find_browser.py --install", "-m pytest"]
     positions = [steps.find(step) for step in expected]
     assert -1 not in positions and positions == sorted(positions), steps
 
@@ -126,7 +127,7 @@ def test_requirements_are_pinned_ranges(name: str) -> None:
         assert operators in ({">=", "<"}, {"=="}), f"{name}: {requirement}"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-demo.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-demo.txt", "requirements-peers.txt"])
 def test_requirements_hold_here(name: str) -> None:
     for requirement in requirements(name):
         assert requirement.specifier.contains(version(requirement.name)), f"{name}: {requirement}, installed {version(requirement.name)}"

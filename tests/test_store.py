@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from saebrain import store as module
-from saebrain.codes import SparseCodes
+from saebrain import spill
+from saebrain.codes import CodesFile, Index
 from saebrain.errors import InputError, MissingStepError
-from saebrain.features import statistics, top_contexts
-from saebrain.store import FeatureStore, read_codes, read_table, write_codes, write_table
+from saebrain.features import Statistics, TopContexts
+from saebrain.store import FeatureStore, read_codes, read_table, write_table
+from tests import sparse
 
 N_TOKENS, N_FEATURES, NEVER = 300, 20, 7
 # Text that a query, a page or an encoding could stumble over.
@@ -45,11 +46,15 @@ class Tables:
         dense[:, NEVER] = 0
         self.dense = dense.astype(np.float16)
         token, feature = np.nonzero(self.dense)
-        self.codes = SparseCodes.sort(feature, token, self.dense[token, feature], N_FEATURES)
-        self.features = statistics(self.codes, N_TOKENS)
+        self.codes = sparse.arrange(feature, token, self.dense[token, feature], N_FEATURES)
+        statistics = Statistics(Index.of(self.codes), N_TOKENS)
+        statistics.update(self.codes)
+        self.features = statistics.table()
         for name in ("promoted_text", "suppressed_text"):
             self.features[name] = [[ODD[(f + n) % len(ODD)] for n in range(3)] for f in range(N_FEATURES)]
-        self.contexts = top_contexts(self.codes, self.tokens, count=4, before=5, after=3)
+        contexts = TopContexts(self.tokens, count=4, before=5, after=3)
+        contexts.update(self.codes)
+        self.contexts = contexts.table()
         self.labels = pd.DataFrame(
             [
                 (f, who, "machine", f"semantic/{f % 3}", f / 20, f"because {ODD[f % len(ODD)]}")
@@ -65,7 +70,7 @@ class Tables:
 
     def write(self) -> None:
         write_table(self.folder / "tokens.parquet", self.tokens)
-        write_codes(self.layer / "codes.parquet", self.codes)
+        sparse.write(self.layer / "codes.parquet", self.codes)
         write_table(self.layer / "features.parquet", self.features)
         write_table(self.layer / "contexts.parquet", self.contexts)
         write_table(self.folder / "labels.parquet", self.labels)
@@ -95,18 +100,23 @@ def test_table_round_trip(tmp_path: Path) -> None:
 
 
 def test_codes_round_trip_in_small_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CODES_PER_ROW_GROUP", 100)
+    monkeypatch.setattr(spill, "CODES_PER_ROW_GROUP", 100)
     codes = Tables(tmp_path).codes
     path = tmp_path / "codes.parquet"
-    write_codes(path, codes)
-    back = read_codes(path, N_FEATURES)
-    for name in ("feature", "token", "value", "start"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(codes, name))
-        assert getattr(back, name).dtype == getattr(codes, name).dtype
+    sparse.write(path, codes)
+    sparse.assert_same(read_codes(path, N_FEATURES), codes)
     metadata = pq.read_metadata(path)
     assert metadata.num_row_groups == -(-len(codes.value) // 100)
     spans = [metadata.row_group(n).column(0).statistics for n in range(metadata.num_row_groups)]
     assert all(a.max <= b.min for a, b in pairwise(spans))  # one feature's codes stand together
+
+
+def test_other_tools_read_the_codes(tmp_path: Path) -> None:
+    codes = Tables(tmp_path).codes
+    sparse.write(tmp_path / "codes.parquet", codes)
+    table = duckdb.connect().read_parquet(str(tmp_path / "codes.parquet")).df()
+    for name in ("feature", "token", "value"):
+        np.testing.assert_array_equal(table[name], getattr(codes, name))
 
 
 def test_missing_table_is_told_with_its_command(tmp_path: Path) -> None:
@@ -263,15 +273,38 @@ def test_missing_and_damaged_files_are_told_with_the_command(tables: Tables, fil
     assert str(tables.folder) in missing.value.what
 
 
-def test_damage_that_shows_only_in_a_query_is_told_too(tables: Tables) -> None:
-    """A page in the middle of the file is destroyed; its footer is intact."""
-    path = tables.layer / "codes.parquet"
+def damage(path: Path) -> None:
+    """Destroy a page in the middle of a file; its footer stays intact."""
     content = bytearray(path.read_bytes())
     first = pq.read_metadata(path).row_group(0).column(1)
     content[first.data_page_offset : first.data_page_offset + 40] = b"\xff" * 40
     path.write_bytes(content)
+
+
+def test_damage_that_shows_only_in_a_query_is_told_too(tables: Tables) -> None:
+    damage(tables.layer / "contexts.parquet")
     store = tables.open()
     with pytest.raises(InputError, match=r"a table cannot be read .* remove the folder and run: python -m saebrain sae encode") as caught:
-        store.codes(3)
+        store.contexts(3)
     assert isinstance(caught.value.__cause__, duckdb.Error)
     assert "\n" not in str(caught.value)
+
+
+def test_damage_that_shows_only_when_codes_are_read_is_told_too(tables: Tables) -> None:
+    damage(tables.layer / "codes.parquet")
+    store = tables.open()
+    for ask in (store.codes, store.contexts):
+        with pytest.raises(InputError, match=r"codes\.parquet: damaged .* remove it and run: python -m saebrain sae encode") as caught:
+            ask(3)
+        assert "\n" not in str(caught.value)
+
+
+def test_codes_without_an_index_are_asked_alike(tables: Tables) -> None:
+    """As earlier versions wrote them."""
+    path = tables.layer / "codes.parquet"
+    pq.write_table(pq.read_table(path).replace_schema_metadata(), path)
+    assert not any(key.startswith(b"saebrain") for key in pq.read_metadata(path).metadata)
+    store = tables.open()
+    for feature in range(N_FEATURES):
+        np.testing.assert_array_equal(store.codes(feature)[0], np.flatnonzero(tables.dense[:, feature]))
+    assert CodesFile(path, "", n_features=N_FEATURES + 5).n_features == N_FEATURES + 5

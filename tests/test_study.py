@@ -47,7 +47,7 @@ def test_paths(tmp_path: Path) -> None:
     study = open_study(folder)
     assert (study.name, study.simulated, study.run_names) == ("my study", False, ["a", "b"])
     paths = [study.words, study.tokens, study.activations, study.features, study.labels, study.responses, study.encoding, study.steps]
-    names = ["words.parquet", "tokens.parquet", "activations", "features/3", "labels.parquet", "responses", "encoding", "steps"]
+    names = ["words.parquet", "tokens.parquet", "activations", "features/3", "features/3/labels.parquet", "responses", "encoding", "steps"]
     assert paths == [folder / name for name in names]
     assert open_study(folder, MINIMAL + "\n[simulation]\n").simulated
 
@@ -128,3 +128,43 @@ def test_a_config_cannot_be_changed(tmp_path: Path) -> None:
     model: Any = open_study(tmp_path).config.model
     with pytest.raises(ValueError, match="frozen"):
         model.layer = 4
+
+
+LAYERS = (
+    MINIMAL
+    + """
+[[more_layers]]
+layer = 5
+sae = "saes/5"
+
+[[more_layers]]
+layer = 25
+sae = "saes/25"
+"""
+)
+
+
+def test_a_study_is_seen_at_each_of_its_layers(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAYERS, encoding="utf-8")
+    study = Study.open(tmp_path)
+    assert (study.layer, study.layers) == (3, [3, 5, 25])
+    early = study.at(5)
+    assert (early.layer, early.layers, early.config.sae) == (5, [3, 5, 25], "saes/5")
+    assert early.features == tmp_path / "features" / "5" and early.labels.parent == early.features
+    assert early.words == study.words and early.activations == study.activations
+    assert early.summary != study.summary == tmp_path / "summary.json"
+    back = early.at(3)
+    assert (back.config.sae, back.summary, back.layers) == (study.config.sae, study.summary, study.layers)
+    assert study.at(3) is study
+
+
+def test_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAYERS, encoding="utf-8")
+    with pytest.raises(InputError, match=r"layer 7: this study has the layers 3, 5, 25; add it under \[\[more_layers\]\]"):
+        Study.open(tmp_path).at(7)
+
+
+def test_a_layer_named_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAYERS.replace("layer = 25", "layer = 3"), encoding="utf-8")
+    with pytest.raises(InputError, match="layers must differ"):
+        Study.open(tmp_path)

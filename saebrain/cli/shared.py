@@ -22,6 +22,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 console = Console(stderr=True)
 
 StudyArgument = Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="Study folder; the demo study if left out.")]
+LayerOption = Annotated[int | None, typer.Option("--layer", help="One of the study's layers; its main one if left out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -30,14 +31,15 @@ def bar(title: str, unit: str) -> AbstractContextManager[progress.Report]:
     return progress.bar(title, unit, console)
 
 
-def open_study(folder: Path | None) -> Study:
-    """The study named on the command line, or the default one."""
-    return Study.open(folder or default_folder())
+def open_study(folder: Path | None, layer: int | None = None) -> Study:
+    """The study named on the command line, or the default one, at its main layer unless another is named."""
+    study = Study.open(folder or default_folder())
+    return study if layer is None else study.at(layer)
 
 
-def run_step(folder: Path | None, name: str) -> Study:
+def run_step(folder: Path | None, name: str, layer: int | None = None) -> Study:
     """Run one step of a study, with those before it that are out of date."""
-    study = open_study(folder)
+    study = open_study(folder, layer)
     step = STEPS[name]
     if not steps.run(study, step, STEPS, bar):
         console.print(f"{step.title}: up to date in {study.folder}", markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from saebrain.cli.shared import JsonOption, StudyArgument, bar, console, open_study, print_json, run_step
+from saebrain.cli.shared import JsonOption, LayerOption, StudyArgument, bar, console, open_study, print_json, run_step
 from saebrain.pipeline import steps
 from saebrain.pipeline.registry import STEPS
 from saebrain.study import SHIPPED, Study, default_folder
@@ -31,15 +31,15 @@ def activations(study: StudyArgument = None) -> None:
 
 
 @study_app.command()
-def features(study: StudyArgument = None) -> None:
+def features(study: StudyArgument = None, layer: LayerOption = None) -> None:
     """Statistics, top contexts and logit effects of every feature."""
-    run_step(study, "features")
+    run_step(study, "features", layer)
 
 
 @study_app.command()
-def labels(study: StudyArgument = None) -> None:
+def labels(study: StudyArgument = None, layer: LayerOption = None) -> None:
     """Labels of the machine annotators."""
-    run_step(study, "labels")
+    run_step(study, "labels", layer)
 
 
 @study_app.command()
@@ -54,6 +54,7 @@ def encode(
     select: Annotated[
         str | None, typer.Option(help="One selection: all, nuisance, or a label such as semantic/place. Otherwise the standard ones.")
     ] = None,
+    layer: LayerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Encoding models: which features predict which parcels."""
@@ -61,10 +62,10 @@ def encode(
     from saebrain.pipeline.summary import encoding_figures
 
     if select is None:
-        opened = run_step(study, "encode")
+        opened = run_step(study, "encode", layer)
         selections = None
     else:
-        opened = open_study(study)
+        opened = open_study(study, layer)
         with console.status(f"Encoding '{escape(select)}'"):
             encode_one(opened, select)
         selections = [select]
@@ -76,10 +77,10 @@ def encode(
 
 
 @study_app.command()
-def summary(study: StudyArgument = None, as_json: JsonOption = False) -> None:
+def summary(study: StudyArgument = None, layer: LayerOption = None, as_json: JsonOption = False) -> None:
     """The study's figures."""
-    opened = run_step(study, "summary")
-    figures = json.loads((opened.folder / "summary.json").read_text(encoding="utf-8"))
+    opened = run_step(study, "summary", layer)
+    figures = json.loads(opened.summary.read_text(encoding="utf-8"))
     if as_json:
         print_json(figures)
     else:
@@ -97,7 +98,10 @@ def demo(study: StudyArgument = None, as_json: JsonOption = False) -> None:
             temporary.write_bytes((SHIPPED / "demo" / "study.toml").read_bytes())
     opened = Study.open(folder)
     ran = [steps.run(opened, step, STEPS, bar) for step in STEPS.values()]
-    figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    for layer in opened.layers:
+        if layer != opened.main_layer:
+            ran += [steps.run(opened.at(layer), STEPS[name], STEPS, bar) for name in ("codes", "features", "labels")]
+    figures = json.loads(opened.summary.read_text(encoding="utf-8"))
     if as_json:
         print_json(figures)
     elif any(ran):

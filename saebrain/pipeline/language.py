@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -16,18 +17,24 @@ from jaxtyping import Float
 from saebrain import features as feature_steps
 from saebrain import labels as label_steps
 from saebrain.atomic import write_json
+from saebrain.codes import CodesFile
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
-from saebrain.models import LanguageModel, check_layers, load_model, unembedding
+from saebrain.models import LanguageModel, check_layers, load_model, resolve_device, unembedding
+from saebrain.pipeline.checking import check_codes
 from saebrain.progress import Report
 from saebrain.sae import formats
 from saebrain.sae.quality import measure
 from saebrain.shards import Shards, collect
+from saebrain.spill import writing_codes
 from saebrain.stimulus import check_words, join, read_words, speak
-from saebrain.store import read_codes, read_table, write_codes, write_table
+from saebrain.store import read_table, write_table
 from saebrain.study import Study
 from saebrain.taxonomy import load_codebook
 from saebrain.tokens import tokenise
+
+STATES_AT_ONCE = 4096
+"""Tokens whose hidden states are in memory."""
 
 
 def stimulus(study: Study, report: Report) -> None:
@@ -70,14 +77,14 @@ def activations(study: Study, report: Report) -> None:
     section = study.config.model
     words = read_table(study.words, "python -m saebrain stimulus")
     model = _load(study)
-    check_layers(model, [section.layer])
+    check_layers(model, study.layers)
     tables = {run: tokenise(model.tokenizer, *join(group)) for run, group in words.groupby("run", sort=False)}
     documents = [table["token_id"].to_numpy() for table in tables.values()]
     text = hashlib.sha256(b"".join(ids.tobytes() for ids in documents)).hexdigest()[:16]
     shards = collect(
         model,
         documents,
-        [section.layer],
+        study.layers,
         study.activations,
         window=section.window,
         stride=section.stride,
@@ -94,18 +101,19 @@ def activations(study: Study, report: Report) -> None:
 
 def codes(study: Study, report: Report) -> None:
     """Write codes.parquet, and how well the SAE reconstructs this study's own text."""
-    sae = formats.read(study.resolve(study.config.sae))
+    sae = formats.read(study.resolve(study.config.sae)).on(resolve_device(study.config.model.device))
     shards = Shards.open(study.activations)
     check_fit(study, sae.d_in, sae.metadata, shards)
-    layer = study.config.model.layer
-    states = [shards.read(layer, n) for n in range(shards.count)]
-    encoded = feature_steps.encode(sae, states, n_tokens=sum(map(len, states)), report=report)
+    layer = study.layer
+    n_tokens = sum(shards.index["shard_tokens"])
     limit = float(sae.metadata.get("max_norm", np.inf))
-    quality = measure(sae, (_ordinary(state, limit) for state in states))
-    write_codes(study.features / "codes.parquet", encoded)
-    write_json(
-        study.features / "quality.json", {**vars(quality), "n_features": sae.n_features, "k": sae.k, "layer": layer, "model": shards.index["model"]}
-    )
+    with writing_codes(study.features / "codes.parquet", sae.n_features) as spill:
+        for feature, token, value in feature_steps.encode(sae, _states(shards, layer), n_tokens=n_tokens, report=report):
+            spill.add(feature, token, value)
+        quality = measure(sae, (_ordinary(states, limit).to(sae.b_dec.device) for states in _states(shards, layer)))
+        verdict = check_codes(study, sae, quality, shards)
+    about = {"n_features": sae.n_features, "k": getattr(sae, "k", None), "layer": layer, "model": shards.index["model"]}
+    write_json(study.features / "quality.json", {**vars(quality), **about, **verdict})
 
 
 def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards) -> None:
@@ -121,26 +129,29 @@ def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards)
             f"SAE {study.config.sae}: made for width {d_in}, but {shards.index['model']} has width {shards.d_model}; choose another SAE or model"
         )
     layer = metadata.get("layer")
-    if layer is not None and layer != study.config.model.layer:
-        raise InputError(
-            f"SAE {study.config.sae}: made for layer {layer}, but the study reads layer {study.config.model.layer}; change one of them in study.toml"
-        )
+    if layer is not None and layer != study.layer:
+        raise InputError(f"SAE {study.config.sae}: made for layer {layer}, but the study reads layer {study.layer}; change one of them in study.toml")
 
 
 def features(study: Study, report: Report) -> None:
     """Write features.parquet (statistics, logit effects) and contexts.parquet."""
     sae = formats.read(study.resolve(study.config.sae))
-    tokens = read_table(study.tokens, "python -m saebrain activations")
-    encoded = read_codes(study.features / "codes.parquet", sae.n_features)
+    tokens = read_table(study.tokens, "python -m saebrain activations", ["run", "word"])
+    encoded = CodesFile(study.features / "codes.parquet", "python -m saebrain sae encode", n_features=sae.n_features)
+    statistics, contexts = feature_steps.Statistics(encoded.index, len(tokens)), feature_steps.TopContexts(tokens)
+    for part in encoded.parts():
+        statistics.update(part)
+        contexts.update(part)
+        report(int(part.feature.max(initial=0)) + 1, 2 * sae.n_features)
+    table = statistics.table()
     model = _load(study)
-    effects = feature_steps.logit_effects(sae.W_dec, unembedding(model).cpu(), report=report)
-    table = feature_steps.statistics(encoded, len(tokens))
+    effects = feature_steps.logit_effects(sae.W_dec, unembedding(model).cpu(), report=lambda done, total: report(total + done, 2 * total))
     for name, values in effects.items():
         table[name] = values.tolist()
     for name in ("promoted", "suppressed"):
         shown = _token_texts(model, effects[name])
         table[f"{name}_text"] = [[shown[token] for token in row] for row in effects[name].tolist()]
-    write_table(study.features / "contexts.parquet", feature_steps.top_contexts(encoded, tokens))
+    write_table(study.features / "contexts.parquet", contexts.table())
     write_table(study.features / "features.parquet", table)
 
 
@@ -183,6 +194,13 @@ def _load(study: Study) -> LanguageModel:
 def _cached_model(source: str, device: str, dtype: str, prefix: str) -> LanguageModel:
     """One model is kept: three steps of a demo build use it."""
     return load_model(source, device=device, dtype=dtype, prefix=prefix)
+
+
+def _states(shards: Shards, layer: int) -> Iterator[Float[np.ndarray, "tokens d"]]:
+    """All hidden states in order, some at a time. Each shard is opened anew for them: what is read of a map stays in memory until it is closed."""
+    for number, length in enumerate(shards.index["shard_tokens"]):
+        for first in range(0, length, STATES_AT_ONCE):
+            yield shards.read(layer, number)[first : first + STATES_AT_ONCE].astype(np.float32)
 
 
 def _ordinary(states: Float[np.ndarray, "tokens d"], limit: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from saebrain.pipeline.results import result_folder
 from saebrain.pipeline.selection import simulated_subjects, standard_selections, study_codebook
 from saebrain.pipeline.steps import Step
-from saebrain.sae.layout import CONFIG, WEIGHTS
+from saebrain.sae.formats.layout import files
 from saebrain.study import Study
 
 
@@ -17,13 +17,12 @@ def _run_files(study: Study) -> list[Path]:
 
 
 def _sae_files(study: Study) -> list[Path]:
-    folder = study.resolve(study.config.sae)
-    return [folder / CONFIG, folder / WEIGHTS]
+    return files(study.resolve(study.config.sae))
 
 
 def _shards(study: Study) -> list[Path]:
     """Every file that saebrain.shards writes for the study's runs; not asked of it, as it brings torch."""
-    folders = [f"layer_{study.config.model.layer:02d}", "surprisal", "tokens"]
+    folders = [*(f"layer_{layer:02d}" for layer in study.layers), "surprisal", "tokens"]
     return [study.activations / folder / f"{number:05d}.npy" for folder in folders for number in range(len(study.run_names))]
 
 
@@ -50,7 +49,7 @@ def _lexicon(study: Study) -> list[Path]:
 
 def _reading(study: Study) -> dict[str, Any]:
     # Where and how fast the model runs does not change what it says.
-    return study.config.model.model_dump(exclude={"device", "batch_tokens"})
+    return {**study.config.model.model_dump(exclude={"device", "batch_tokens", "layer"}), "layers": study.layers}
 
 
 STEPS = {
@@ -85,7 +84,7 @@ STEPS = {
             unit="tokens",
             run="language:codes",
             needs=("activations",),
-            config=lambda s: s.config.sae,
+            config=lambda s: [s.config.sae, s.config.sae_check],
             inputs=_sae_files,
             outputs=lambda s: [s.features / "codes.parquet", s.features / "quality.json"],
         ),
@@ -142,7 +141,7 @@ STEPS = {
             needs=("encode",),
             config=lambda s: s.config.title,
             inputs=lambda s: [],
-            outputs=lambda s: [s.folder / "summary.json"],
+            outputs=lambda s: [s.summary],
         ),
     )
 }

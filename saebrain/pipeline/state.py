@@ -8,7 +8,7 @@ from typing import Literal
 
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.registry import STEPS
-from saebrain.pipeline.steps import Step, in_order, is_done, read_record
+from saebrain.pipeline.steps import AT_A_LAYER, Step, in_order, is_done, read_record
 from saebrain.study import DEMO, PROJECT, Study
 
 COMMAND = "python -m saebrain"
@@ -77,4 +77,5 @@ def _state(study: Study, step: Step) -> State:
 
 def _command(study: Study, step: Step) -> str:
     named = study.folder.resolve() != (PROJECT / DEMO).resolve()
-    return " ".join([COMMAND, step.verb, *([shlex.quote(str(study.folder))] if named else [])])
+    at_a_layer = step.name in AT_A_LAYER and study.layer != study.main_layer
+    return " ".join([COMMAND, step.verb, *([shlex.quote(str(study.folder))] if named else []), *([f"--layer {study.layer}"] if at_a_layer else [])])

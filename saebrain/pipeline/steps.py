@@ -1,7 +1,7 @@
 """What a step is, when it is up to date, and how it is run.
 
 A step's key is a hash of all that its result depends on: its part of study.toml, the files it reads from outside, and
-the keys of the steps before it. ``steps/NAME.json`` is written last and holds the key; a step whose record bears another
+the keys of the steps before it. Its record, ``steps/NAME.json`` or ``steps/LAYER/NAME.json``, is written last and holds the key; a step whose record bears another
 key, or whose outputs are missing, runs again. Importing this module imports no step's own libraries: those come with the
 step's function.
 """
@@ -26,6 +26,8 @@ from saebrain.progress import OpenBar
 from saebrain.study import Study
 
 SAMPLED_BYTES = 1 << 20
+AT_A_LAYER = frozenset({"codes", "features", "labels", "encode", "summary"})
+"""Steps that are taken at every layer of a study; results of the others serve all layers."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def read_record(study: Study, name: str) -> dict[str, Any]:
 
 
 def _record(study: Study, name: str) -> Path:
-    return study.steps / f"{name}.json"
+    return (study.layer_steps if name in AT_A_LAYER else study.steps) / f"{name}.json"
 
 
 def run(study: Study, step: Step, steps: dict[str, Step], progress: OpenBar) -> bool:

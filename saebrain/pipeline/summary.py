@@ -19,7 +19,7 @@ from saebrain.labels import agreed
 from saebrain.pipeline.results import Result, read_result
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
 from saebrain.progress import Report
-from saebrain.sae.layout import read_config
+from saebrain.sae.formats.layout import read_config
 from saebrain.store import read_table
 from saebrain.study import Study
 from saebrain.surface.atlas import Atlas, desikan_killiany
@@ -29,7 +29,7 @@ BEST_PERCENTILE = 99
 
 def write(study: Study, report: Report) -> None:
     """The summary step: write summary.json."""
-    write_json(study.folder / "summary.json", compute(study))
+    write_json(study.summary, compute(study))
     report(1, 1)
 
 

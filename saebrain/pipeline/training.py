@@ -1,119 +1,193 @@
-"""From a folder of texts to a trained SAE with its model card."""
+"""From a folder of texts, or of hidden states, to trained SAEs with their model cards."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import torch
 from jaxtyping import Int
 
-from saebrain.atomic import replacing
+from saebrain.atomic import replacing, write_json
 from saebrain.errors import InputError
-from saebrain.models import check_layers, load_model
+from saebrain.models import check_layers, load_model, resolve_device
+from saebrain.pipeline.model_card import card
 from saebrain.progress import OpenBar
 from saebrain.sae import formats
-from saebrain.sae.batches import in_order, norm_limit, shuffled, split
-from saebrain.sae.quality import measure
-from saebrain.sae.train import LogRow, TrainConfig, train
-from saebrain.shards import Shards, collect
-from saebrain.store import write_table
+from saebrain.sae.base import SAE
+from saebrain.sae.batches import in_order, norm_limit, sample, shuffled, split
+from saebrain.sae.quality import measure, record
+from saebrain.sae.training.checkpoint import CHECKPOINT, Checkpoints
+from saebrain.sae.training.config import TrainConfig
+from saebrain.sae.training.log import LOG, TrainingLog
+from saebrain.sae.training.loop import train
+from saebrain.shards import SHARD_TOKENS, Shards, collect
 
-BATCH = 2048
 WINDOW = 256
-SAMPLE = 16_384
 SHORTEST_DOCUMENT = 32
+LOG_EVERY = 10
+"""Steps between rows of the training log."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What to train, on what; the fields are those of `saebrain sae train`."""
+    """What to train, on what; the fields are those of `saebrain sae train`.
+
+    texts : folder of .txt files, or of activation shards. output : the SAE's folder; with several layers, of theirs.
+    config : its ``steps`` count for nothing, they follow from ``epochs``. checkpoint_s : seconds between checkpoints.
+    """
 
     texts: Path
     output: Path
     model: str
-    layer: int
+    layers: tuple[int, ...]
     prefix: str
     tokens: int
     epochs: float
-    features: int
-    k: int
+    config: TrainConfig
     cache: Path
-    seed: int
+    data: str
+    device: str = "auto"
+    checkpoint_s: float = 300.0
+
+    def folder(self, layer: int) -> Path:
+        """Where a layer's SAE goes."""
+        return self.output if len(self.layers) == 1 else self.output / f"layer_{layer:02d}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Hidden states to train on, and what is known of the text they are of."""
+
+    shards: Shards
+    prefix: str
+    documents: int | None
     data: str
 
 
-def train_on_texts(plan: TrainingPlan, progress: OpenBar) -> dict[str, Any]:
-    """Read the texts, train, measure on held-out documents, and write the SAE with its card and training log.
+def train_on_texts(plan: TrainingPlan, progress: OpenBar) -> list[dict[str, Any]]:
+    """Read the texts once, then for one layer after another train, measure on held-out documents, and write the SAE with its card.
+
+    A run that was killed goes on where it stopped when it is started again: hidden states that were written are kept,
+    finished layers passed over, and the layer in training goes on from its checkpoint.
 
     Returns
     -------
-    dict
-        The metadata that is written into cfg.json.
+    list of dict
+        The metadata that are written into cfg.json, layer by layer.
 
     Raises
     ------
     InputError
-        If there are too few texts, the model has no such layer, or the cache holds something else.
+        If there are too few texts, the model has no such layer, the cache holds something else, or an output folder holds
+        a SAE already, or a run with other settings.
     """
-    if (plan.output / formats.CONFIG).exists():
+    if not plan.layers or len(set(plan.layers)) < len(plan.layers):
+        raise InputError(f"layers {list(plan.layers)}: name each layer once, and one at least")
+    if all(_finished(plan.folder(layer)) for layer in plan.layers):
         raise InputError(f"{plan.output}: already holds a SAE; choose another folder or remove it")
-    shards, documents = _hidden_states(plan, progress)
+    source = _source(plan, progress)
+    return [_train_layer(plan, layer, source, progress) for layer in plan.layers]
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / formats.CONFIG).exists()
+
+
+def _train_layer(plan: TrainingPlan, layer: int, source: _Source, progress: OpenBar) -> dict[str, Any]:
+    shards, folder, device = source.shards, plan.folder(layer), resolve_device(plan.device)
     training, held_out = split(shards)
-    limit = norm_limit(shards, plan.layer)
     n_tokens = sum(shards.index["shard_tokens"][n] for n in training)
-    config = TrainConfig(n_features=plan.features, k=plan.k, steps=max(1, round(plan.epochs * n_tokens / BATCH)), seed=plan.seed)
-    batches = shuffled(shards, plan.layer, training, batch=BATCH, seed=plan.seed, max_norm=limit)
-    sample = next(shuffled(shards, plan.layer, training, batch=min(SAMPLE, n_tokens // 2), seed=plan.seed + 1, max_norm=limit))
-    log: list[LogRow] = []
-    with progress("Training", "steps") as report:
-        sae = train(batches, sample, config, log=log.append, report=report)
-    quality = measure(sae, in_order(shards, plan.layer, held_out, max_norm=limit))
+    config = replace(plan.config, steps=max(1, round(plan.epochs * n_tokens / plan.config.batch)))
+    limit = norm_limit(shards, layer)
+    # What the run is; JSON, as it comes back from a file.
+    run = json.loads(json.dumps({"config": asdict(config), "activations": _fingerprint(shards), "layer": layer}))
+    if _finished(folder):
+        return _as_before(folder, run)
+    batches = shuffled(shards, layer, training, batch=config.batch, seed=config.seed, max_norm=limit, device=str(device))
+    log = TrainingLog(folder / LOG)
+    checkpoints = Checkpoints(folder / CHECKPOINT, run, every_s=plan.checkpoint_s, before=log.write)
+    with progress(f"Training layer {layer}", "steps") as report:
+        first = sample(shards, layer, training, seed=config.seed, max_norm=limit)
+        sae = train(batches, first, config, device=device, log=log.append, log_every=LOG_EVERY, report=report, checkpoints=checkpoints)
+    log.write()
+    on_device = sae.on(device)
+    quality = measure(on_device, (x.to(device) for x in in_order(shards, layer, held_out, max_norm=limit)))
     metadata = {
         "model_name": shards.index["model"],
-        "hook_name": f"blocks.{plan.layer - 1}.hook_resid_post" if plan.layer else "hook_embed",
-        "layer": plan.layer,
-        "prefix": plan.prefix,
+        "hook_name": f"blocks.{layer - 1}.hook_resid_post" if layer else "hook_embed",
+        "layer": layer,
+        "prefix": source.prefix,
         "prepend_bos": True,
-        "context_size": WINDOW,
+        "context_size": shards.index["window"],
         "units": "hidden states as the model computes them; decoder rows of unit norm",
         "max_norm": limit,
-        "data": plan.data or plan.texts.name,
-        "documents": documents,
+        "data": source.data,
+        "documents": source.documents,
         "tokens": n_tokens,
-        "training_fvu": log[-1].fvu,
-        "held_out": vars(quality),
+        "training_fvu": log.rows[-1].fvu,
+        "held_out": {name: value for name, value in vars(quality).items() if name != "density"},
         **sae.metadata,
+        "run": run,
     }
-    formats.write(replace(sae, metadata=metadata), plan.output)
-    write_table(plan.output / "training_log.parquet", pd.DataFrame([asdict(row) for row in log]))
-    with replacing(plan.output / "README.md") as temporary:
-        temporary.write_text(card(metadata, config), encoding="utf-8")
+    text = f"documents held out of its training texts ({source.data})"
+    _write(replace(sae, metadata=metadata), folder, record(quality, text=text), card(metadata, config))
+    checkpoints.remove()
     return metadata
 
 
-def _hidden_states(plan: TrainingPlan, progress: OpenBar) -> tuple[Shards, int]:
-    model = load_model(plan.model, prefix=plan.prefix)
-    check_layers(model, [plan.layer])
+def _write(sae: SAE, folder: Path, quality: dict[str, Any], readme: str) -> None:
+    """The config last, so that a folder that has it is complete."""
+    write_json(folder / "quality.json", quality)
+    with replacing(folder / "README.md") as temporary:
+        temporary.write_text(readme, encoding="utf-8")
+    formats.write(sae, folder)
+
+
+def _as_before(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of a layer that an earlier sitting of this run has finished."""
+    metadata = formats.read_config(folder)["metadata"]
+    if metadata.get("run") != run:
+        raise InputError(f"{folder}: holds a SAE that was trained with other settings or texts; choose another folder or remove it")
+    return dict(metadata)
+
+
+def _fingerprint(shards: Shards) -> str:
+    """Of the hidden states: they are the same if model, texts and windows are."""
+    return hashlib.sha256(json.dumps(shards.index, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _source(plan: TrainingPlan, progress: OpenBar) -> _Source:
+    data = plan.data or plan.texts.resolve().name
+    if (plan.texts / "index.json").is_file():
+        shards = Shards.open(plan.texts)
+        if missing := sorted(set(plan.layers) - set(shards.layers)):
+            raise InputError(f"{plan.texts}: holds layers {shards.layers}, not {missing}; name other layers, or collect these")
+        return _Source(shards, plan.prefix, shards.index.get("documents"), data)
+    model = load_model(plan.model, device=plan.device, prefix=plan.prefix)
+    check_layers(model, plan.layers)
     documents = _documents(plan, model.tokenizer)
     total = sum(map(len, documents))
     provenance = {"corpus": hashlib.sha256(b"".join(document.tobytes() for document in documents)).hexdigest()[:16]}
     with progress("Hidden states", "tokens") as report:
         report(0, total)
-        return collect(model, documents, [plan.layer], plan.cache, window=WINDOW, provenance=provenance, report=report), len(documents)
+        options: dict[str, Any] = {"window": WINDOW, "shard_tokens": SHARD_TOKENS, "provenance": provenance, "report": report}
+        shards = collect(model, documents, plan.layers, plan.cache, **options)
+    return _Source(shards, str(model.tokenizer.convert_ids_to_tokens(model.prefix_id)), len(documents), data)
 
 
 def _documents(plan: TrainingPlan, tokenizer: Any) -> list[Int[np.ndarray, " tokens"]]:
     """Token ids of the texts in a seeded random order, until there are enough tokens."""
     paths = sorted(plan.texts.glob("*.txt")) if plan.texts.is_dir() else []
     if not paths:
-        raise InputError(f"{plan.texts}: no .txt files; give a folder with one text a file")
+        raise InputError(f"{plan.texts}: no .txt files; give a folder with one text a file, or a folder of activation shards")
     documents: list[Int[np.ndarray, " tokens"]] = []
     total = 0
-    for number in np.random.default_rng(plan.seed).permutation(len(paths)):
+    for number in np.random.default_rng(plan.config.seed).permutation(len(paths)):
         ids = np.array(tokenizer(paths[number].read_text(encoding="utf-8"), add_special_tokens=False)["input_ids"], np.int32)
         if len(ids) < SHORTEST_DOCUMENT:
             continue
@@ -124,25 +198,15 @@ def _documents(plan: TrainingPlan, tokenizer: Any) -> list[Int[np.ndarray, " tok
     return documents
 
 
-def card(metadata: dict[str, Any], config: TrainConfig) -> str:
-    """The model card, in Markdown."""
-    quality = metadata["held_out"]
-    seen = metadata["training_tokens"]
-    return f"""# Sparse autoencoder of {metadata["model_name"]}, layer {metadata["layer"]}
+def training_config(*, precision: str, device: str, **settings: Any) -> TrainConfig:
+    """Settings as they stand on a command line; ``precision`` "auto" is half on a GPU, where its products are many times faster.
 
-| | |
-| --- | --- |
-| hook point | residual stream after block {metadata["layer"]} of the model (`{metadata["hook_name"]}`) |
-| architecture | TopK, {config.n_features:,} features, k = {config.k} |
-| data | {metadata["data"]} |
-| tokens | {metadata["tokens"]:,} from {metadata["documents"]:,} documents; {seen / 1e6:.1f} million seen ({seen / metadata["tokens"]:.1f} passes) |
-| training loss | {metadata["training_fvu"]:.3f}, as the fraction of variance unexplained (FVU) of the last batch |
-| FVU | {quality["fvu"]:.3f} on held-out documents |
-| L0 | {quality["l0"]:.1f} active features a token |
-| dead features | {quality["dead_fraction"]:.2%} active on none of the {quality["n_tokens"]:,} held-out tokens |
-| units | {metadata["units"]} |
-
-Windows of {metadata["context_size"]} tokens open with `{metadata["prefix"]}`; tokens whose hidden state has a norm above {metadata["max_norm"]:.0f}
-(eight times the median) were left out, and get no codes. FVU is sum |x - x_hat|^2 / sum |x - mean x|^2 over all held-out tokens at once.
-Written by `python -m saebrain sae train`; the settings are in `cfg.json` under `metadata`, the course of training in `training_log.parquet`.
-"""
+    Raises
+    ------
+    InputError
+        If one is out of range.
+    """
+    if precision == "auto":
+        precision = "float32" if resolve_device(device) == torch.device("cpu") else "bfloat16"
+    settings["precision"] = precision
+    return TrainConfig(**settings)

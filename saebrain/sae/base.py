@@ -11,7 +11,7 @@ and differs in ``activate`` alone. Codes are sparse by nature, so they are kept 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -91,6 +91,11 @@ class SAE(ABC):
     @property
     def n_features(self) -> int:
         return self.W_enc.shape[1]
+
+    def on(self, device: torch.device | str) -> Self:
+        """The same SAE with its weights on a device; hidden states have to be there too."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     @abstractmethod
     def activate(self, z: Float[Tensor, "tokens n_features"]) -> Codes:

@@ -121,4 +121,4 @@ def summary(study: Study) -> dict[str, Any]:
         If it has not run.
     """
     state.check(study, "summary")
-    return dict(json.loads((study.folder / "summary.json").read_text(encoding="utf-8")))
+    return dict(json.loads(study.summary.read_text(encoding="utf-8")))

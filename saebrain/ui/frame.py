@@ -15,12 +15,13 @@ from saebrain.pipeline.state import commands_for
 from saebrain.study import Study, default_folder
 from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import data
-from saebrain.ui.selection import PAGES, kept
+from saebrain.ui.selection import PAGES, View, kept
 from saebrain.ui.style import STYLE
 from saebrain.ui.text import plain
 
-FILES = {"overview": "app.py", "features": "pages/1_Features.py", "cortex": "pages/2_Cortex.py"}
-_ICONS = {"overview": ":material/overview:", "features": ":material/blur_on:", "cortex": ":material/neurology:"}
+FILES = {"overview": "app.py", "features": "pages/1_Features.py", "cortex": "pages/2_Cortex.py", "quality": "pages/3_SAE_quality.py"}
+TITLES = {"overview": "Overview", "features": "Features", "cortex": "Cortex", "quality": "SAE quality"}
+_ICONS = {"overview": ":material/overview:", "features": ":material/blur_on:", "cortex": ":material/neurology:", "quality": ":material/monitoring:"}
 SIMULATED = "Simulated responses"
 SIDEBAR_WIDTH = 260
 
@@ -31,7 +32,7 @@ def frame(page: str) -> Iterator[Study]:
 
     An error of saebrain that ends the block is shown on the page; for a missing result, with the commands that make it.
     """
-    name = page.capitalize()
+    name = TITLES[page]
     st.set_page_config(page_title=f"{name} · saebrain", page_icon=_icon(), layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
     study = None
@@ -42,6 +43,7 @@ def frame(page: str) -> Iterator[Study]:
         st.title(name)
         _explain(error, study)
         st.stop()
+    study = _at_layer(page, study)
     _sidebar(study)
     try:
         yield study
@@ -92,15 +94,27 @@ def _links() -> None:
     with st.sidebar:
         st.markdown("### saebrain")
         for page in PAGES:
-            st.page_link(FILES[page], label=page.capitalize(), icon=_ICONS[page], query_params=kept(page) or None)
+            st.page_link(FILES[page], label=TITLES[page], icon=_ICONS[page], query_params=kept(page) or None)
+
+
+def _at_layer(page: str, study: Study) -> Study:
+    """The study at the layer that the address names; a study of several layers lets the reader choose."""
+    _links()
+    if len(study.layers) == 1:
+        return study
+    view, layers, main = View(page), [str(layer) for layer in study.layers], str(study.main_layer)
+    chosen = view.choice("layer", layers, main)
+    with st.sidebar:
+        what = "Layer of the language model whose features are shown. All pages keep it."
+        st.radio("Layer", layers, horizontal=True, help=what, **view.widget("layer", chosen, main))
+    return study.at(int(chosen))
 
 
 def _sidebar(study: Study) -> None:
-    _links()
     with st.sidebar:
         st.divider()
         st.markdown(f"**{plain(study.config.title)}**")
-        st.caption(f"Study `{study.name.replace('`', '')}` · layer {study.config.model.layer} · {len(study.run_names)} runs")
+        st.caption(f"Study `{study.name.replace('`', '')}` · layer {study.layer} · {len(study.run_names)} runs")
         if study.simulated:
             st.caption(
                 f":orange-badge[:material/science: {SIMULATED}]  \nSignals planted on real resting-state BOLD. Model, features and text are real."

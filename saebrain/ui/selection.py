@@ -15,9 +15,10 @@ import streamlit as st
 from saebrain.ui.text import plain
 
 PAGES: dict[str, tuple[str, ...]] = {
-    "overview": (),
-    "features": ("feature", "q", "label", "agree", "from", "to", "parcel", "sort", "subject"),
-    "cortex": ("show", "select", "part", "subject", "surface", "threshold", "outlines"),
+    "overview": ("layer",),
+    "features": ("layer", "feature", "q", "label", "agree", "from", "to", "parcel", "sort", "subject"),
+    "cortex": ("layer", "show", "select", "part", "subject", "surface", "threshold", "outlines"),
+    "quality": ("layer", "saes", "text", "over"),
 }
 _KEPT = "selection"
 
@@ -46,6 +47,15 @@ class View:
     def choice(self, name: str, options: Sequence[str], default: str) -> str:
         """One of some options."""
         return self._read(name, default, lambda raw: raw if raw in options else None)
+
+    def several(self, name: str, options: Sequence[str], default: Sequence[str]) -> list[str]:
+        """Some of some options, or none of them; commas part them in the address."""
+
+        def parse(raw: str) -> list[str] | None:
+            chosen = raw.split(",") if raw else []
+            return [option for option in options if option in chosen] if set(chosen) <= set(options) else None
+
+        return self._read(name, list(default), parse)
 
     def text(self, name: str) -> str:
         """Any text, by default empty."""
@@ -106,4 +116,6 @@ def _written(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list):
+        return ",".join(value)
     return str(value)

@@ -32,6 +32,7 @@ STYLE = """
     background: linear-gradient(in oklab to right, transparent, var(--active)); }
 
 .sb-token { font-family: "Source Code", "Source Code Pro", monospace; font-size: 0.88rem; white-space: pre; }
+.sb-dot { display: inline-block; width: 0.7rem; height: 0.7rem; border-radius: 50%; margin-right: 0.5rem; }
 .sb-bar { display: block; height: 0.7rem; margin-top: 0.42rem; background: var(--active); border-radius: 0.15em; min-width: 1px; }
 
 .sb-pair { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }

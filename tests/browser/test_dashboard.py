@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +13,22 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from saebrain.store import write_table
+from saebrain.study import SHIPPED
+from saebrain.ui.frame import TITLES
 from tests.browser.dashboard import ROOT, Dashboard, serving
+from tests.studies import copy_study
 
-LINKS = {"overview": "/", "features": "/Features", "cortex": "/Cortex"}
+LINKS = {"overview": "/", "features": "/Features", "cortex": "/Cortex", "quality": "/SAE_quality"}
 DRAWN = {
     "overview": ["[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stImage] img"],
     "features": ["[data-testid=stDataFrame] canvas", ".sb-context", "[data-testid=stImage] img", "[data-testid=stVegaLiteChart] svg.marks"],
     "cortex": ["[data-testid=stImage] img", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
+    "quality": [".sb table", "[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stVegaLiteChart] >> nth=10"],
 }
 FIRST_S, NEXT_S = 3.0, 2.0
 SLACK = 5.0
@@ -51,7 +59,7 @@ def watched(browser: Browser, *, width: int = 1280, theme: str = "light") -> Ite
 
 def wait_until_drawn(page: Page, name: str) -> None:
     """All of a page is there: its heading, charts, tables and pictures, and the server has nothing left to do."""
-    page.locator("h1", has_text="" if name == "overview" else name.capitalize()).wait_for(timeout=PATIENCE_MS)
+    page.locator("h1", has_text="" if name == "overview" else TITLES[name]).wait_for(timeout=PATIENCE_MS)
     for selector in DRAWN[name]:
         page.locator(selector).first.wait_for(timeout=PATIENCE_MS)
     page.wait_for_function(
@@ -99,9 +107,9 @@ def test_pages_by_clicking(browser: Browser, dashboard: Dashboard, record_proper
     with watched(browser) as page:
         page.goto(dashboard.url)
         wait_until_drawn(page, "overview")
-        for name in ("features", "cortex", "overview", "cortex", "features"):
+        for name in ("features", "cortex", "quality", "overview", "cortex", "features"):
             started = time.monotonic()
-            page.get_by_test_id("stSidebar").get_by_role("link", name=name.capitalize()).click()
+            page.get_by_test_id("stSidebar").get_by_role("link", name=TITLES[name]).click()
             wait_until_drawn(page, name)
             report(record_property, f"next page, {name}", time.monotonic() - started, NEXT_S)
     assert "Traceback" not in dashboard.log.read_text()
@@ -220,7 +228,13 @@ def test_downloads(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "link"), [("overview", "/"), ("features", "/Features?label=semantic%2Fplace"), ("cortex", "/Cortex?show=categories&outlines=on")]
+    ("name", "link"),
+    [
+        ("overview", "/"),
+        ("features", "/Features?label=semantic%2Fplace"),
+        ("cortex", "/Cortex?show=categories&outlines=on"),
+        ("quality", "/SAE_quality"),
+    ],
 )
 def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, name: str, link: str) -> None:
     """With SAEBRAIN_SCREENSHOTS=1 those of the documentation are taken anew."""
@@ -235,3 +249,24 @@ def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, nam
         page.wait_for_timeout(1500)
         page.screenshot(path=folder / f"{name}.png")
     assert (folder / f"{name}.png").stat().st_size > 50_000
+
+
+def test_training_in_progress_refreshes_itself(browser: Browser, demo_study: Path, tmp_path: Path) -> None:
+    """A run that is not finished is drawn again without anybody's doing, and with its figures once it has ended."""
+    study, run = copy_study(demo_study, tmp_path / "study"), tmp_path / "run"
+    config = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(f"sae_folders = [{json.dumps(str(run))}]\n{config}")
+    finished = SHIPPED / "sae" / "smollm2-135m-instruct" / "layer_15"
+    run.mkdir()
+    log = pd.read_parquet(finished / "training_log.parquet")
+    write_table(run / "training_log.parquet", log.head(3))
+    with serving(study, tmp_path / "streamlit.log") as server, watched(browser) as page:
+        page.goto(f"{server.url}/SAE_quality?saes=run")
+        expect(page.get_by_text(f"in training: step {int(log['step'][2]) + 1:,},")).to_be_visible(timeout=PATIENCE_MS)
+        write_table(run / "training_log.parquet", log.head(6))
+        expect(page.get_by_text(f"in training: step {int(log['step'][5]) + 1:,},")).to_be_visible(timeout=PATIENCE_MS)
+        for name in ("cfg.json", "quality.json", "sae_weights.safetensors"):
+            shutil.copy(finished / name, run / name)
+        expect(page.get_by_text("in training: step")).to_have_count(0, timeout=PATIENCE_MS)
+        expect(page.locator(".sb table")).to_contain_text("held-out documents")
+    assert "Traceback" not in server.log.read_text()

@@ -121,19 +121,19 @@ def test_text_of_the_stimulus_is_escaped(open_page: Open, copy_study: Copy, demo
 
 
 def test_rebuilt_study_is_seen(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
-    study = copy_study(without=("labels.parquet", "steps/labels.json"))
-    labels, record = pd.read_parquet(demo_study / "labels.parquet"), json.loads((demo_study / "steps" / "labels.json").read_text())
-    labels.to_parquet(study / "labels.parquet")
-    (study / "steps" / "labels.json").write_text(json.dumps(record))
+    study = copy_study(without=("features/15/labels.parquet", "steps/15/labels.json"))
+    labels, record = pd.read_parquet(demo_study / "features/15/labels.parquet"), json.loads((demo_study / "steps/15/labels.json").read_text())
+    labels.to_parquet(study / "features/15/labels.parquet")
+    (study / "steps/15/labels.json").write_text(json.dumps(record))
     app = open_page(study, "features")
     assert listed(app)["label"].nunique() > 1
-    labels.assign(label="lexical").to_parquet(study / "labels.parquet")
-    (study / "steps" / "labels.json").write_text(json.dumps({**record, "finished": "2999-01-01T00:00:00+00:00"}))
+    labels.assign(label="lexical").to_parquet(study / "features/15/labels.parquet")
+    (study / "steps/15/labels.json").write_text(json.dumps({**record, "finished": "2999-01-01T00:00:00+00:00"}))
     assert set(listed(app.run())["label"]) == {"lexical"}
 
 
 def test_missing_labels_say_which_commands_to_run(open_page: Open, copy_study: Copy) -> None:
-    study = copy_study(without=("labels.parquet", "steps/labels.json"))
+    study = copy_study(without=("features/15/labels.parquet", "steps/15/labels.json"))
     app = open_page(study, "features")
     assert not app.exception and not app.dataframe
     assert commands_of(app) == [f"python -m saebrain labels {study}"]

@@ -16,6 +16,8 @@ app = AppTest.from_file("app.py", default_timeout=120).run()
 for page in ("features", "cortex"):
     app.switch_page(FILES[page]).run()
     assert not app.exception and app.image, page
+app.switch_page(FILES["quality"]).run()
+assert not app.exception and app.get("vega_lite_chart")
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 

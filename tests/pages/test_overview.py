@@ -26,7 +26,7 @@ def test_simulated_responses_are_said_to_be_simulated(open_page: Open, demo_stud
 
 
 def test_missing_summary_shows_the_pipeline_and_its_command(open_page: Open, copy_study: Copy) -> None:
-    study = copy_study(without=("summary.json", "steps/summary.json"))
+    study = copy_study(without=("summary.json", "steps/15/summary.json"))
     app = open_page(study)
     assert not app.exception
     assert commands_of(app) == [f"python -m saebrain summary {study}"]
@@ -34,7 +34,7 @@ def test_missing_summary_shows_the_pipeline_and_its_command(open_page: Open, cop
 
 
 def test_commands_of_all_missing_steps_are_given_in_order(open_page: Open, copy_study: Copy) -> None:
-    study = copy_study(without=("features", "labels.parquet", "encoding", "summary.json", "steps"))
+    study = copy_study(without=("features", "encoding", "summary.json", "steps"))
     commands = [command.removesuffix(f" {study}") for command in commands_of(open_page(study))]
     assert commands == [
         f"python -m saebrain {verb}" for verb in ("stimulus", "activations", "sae encode", "features", "labels", "simulate", "encode", "summary")

@@ -104,7 +104,7 @@ def test_what_was_planted_stands_out_from_noise(planted: np.ndarray, null: np.nd
 def without_codes(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The demo with one subject and strength 0, simulated where no SAE codes are."""
     folder = tmp_path_factory.mktemp("studies") / "null"
-    copy_study(demo_study, folder, without=("responses", "truth", "encoding", "features", "labels.parquet"))
+    copy_study(demo_study, folder, without=("responses", "truth", "encoding", "features"))
     configure(folder, simulation={"strength": 0.0, "subjects": 1})
     study = Study.open(folder)
     assert steps.run(study, STEPS["responses"], STEPS, quiet)

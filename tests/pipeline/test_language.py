@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -18,8 +20,10 @@ from saebrain.pipeline import language
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.steps import in_order, run
 from saebrain.sae import formats
+from saebrain.sae.jumprelu import JumpReLU
 from saebrain.sae.topk import TopK
 from saebrain.shards import Shards
+from saebrain.spill import writing_codes
 from saebrain.store import FeatureStore, read_table
 from saebrain.study import Study
 from tests import tiny
@@ -33,6 +37,7 @@ TEXTS = {
 TOML = """
 title = "Tiny"
 sae = "sae"
+sae_check = "off"
 
 [model]
 source = "{model}"
@@ -186,7 +191,34 @@ def test_a_sae_whose_limit_leaves_no_token_is_refused(folder: Path) -> None:
     formats.write(sae(layer=2, max_norm=1e-3), folder / "sae")
     with pytest.raises(InputError, match="0 tokens with an ordinary norm"):
         make(folder, "codes")
-    assert not (folder / "steps" / "codes.json").exists()
+    assert not (folder / "steps/15/codes.json").exists()
+
+
+def test_long_texts_are_read_and_written_a_few_tokens_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """States in slices that do not end with a run, codes in many chunks: the tables are the same."""
+    names = ("codes", "features", "contexts")
+    tables = {name: read_table(folder / "features" / "2" / f"{name}.parquet", "") for name in names}
+    monkeypatch.setattr(language, "STATES_AT_ONCE", 7)
+    monkeypatch.setattr(language, "writing_codes", partial(writing_codes, codes_at_once=50))
+    for name in names:
+        (folder / "features" / "2" / f"{name}.parquet").unlink()
+    assert make(folder, "codes", "features") == ["codes", "features"]
+    for name, table in tables.items():
+        found = read_table(folder / "features" / "2" / f"{name}.parquet", "")
+        # Products of matrices of other sizes may differ in the last bit.
+        pd.testing.assert_frame_equal(found.drop(columns="histogram", errors="ignore"), table.drop(columns="histogram", errors="ignore"), rtol=2e-3)
+
+
+def test_a_sae_without_k_is_encoded_too(folder: Path) -> None:
+    """JumpReLU: as many features are active as pass their thresholds."""
+    top, threshold = sae(layer=2), torch.full((N_FEATURES,), 0.5)
+    other = JumpReLU(W_enc=top.W_enc, b_enc=top.b_enc, W_dec=top.W_dec, b_dec=top.b_dec, threshold=threshold, metadata=top.metadata)
+    formats.write(other, folder / "sae")
+    assert make(folder, "codes", "features") == ["codes", "features"]
+    codes = read_table(folder / "features" / "2" / "codes.parquet", "")
+    assert codes["value"].min() >= 0.5
+    assert codes.groupby("token").size().nunique() > 1
+    assert language.read_quality(Study.open(folder))["k"] is None
 
 
 def test_tokens_above_the_limit_are_left_out_of_quality_too(folder: Path) -> None:

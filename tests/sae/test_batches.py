@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,36 @@ def test_a_small_buffer_still_gives_every_row(shards: Shards, monkeypatch: pytes
 def test_the_order_depends_on_the_seed_alone(shards: Shards) -> None:
     orders = [rows(shuffled(shards, LAYER, [0, 1, 2, 3], batch=16, seed=seed, max_norm=np.inf), 12) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.parametrize("passed", [0, 1, 5, 6, 7, 11, 12, 20])
+def test_batches_go_on_from_any_place(shards: Shards, passed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two buffers an epoch, with two or three batches each."""
+    monkeypatch.setattr(module, "BUFFER_SHARDS", 2)
+
+    def fresh() -> module.Shuffled:
+        return shuffled(shards, LAYER, [0, 1, 2, 3], batch=20, seed=3, max_norm=np.inf)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    expected = rows(whole, 26)
+    for _ in range(passed):
+        next(first)
+    second.start_at(first.position())
+    assert rows(second, 26 - passed) == expected[20 * passed :]
+    assert len(expected) > len(set(expected)) == 120  # more than one epoch, and nothing left out for ever
+
+
+def test_a_place_is_of_json(shards: Shards) -> None:
+    batches = shuffled(shards, LAYER, [0, 1, 2, 3], batch=20, seed=3, max_norm=np.inf)
+    assert batches.position() == {"epoch": 0, "buffer": 0, "batch": 0}
+    rows(batches, 8)
+    assert json.loads(json.dumps(batches.position())) == {"epoch": 1, "buffer": 0, "batch": 2}
+
+
+def test_a_damaged_shard_is_named_when_its_turn_comes(shards: Shards) -> None:
+    shards.path(LAYER, 2).write_bytes(b"no array")
+    with pytest.raises(InputError, match=r"00002\.npy: cannot be read"):
+        next(shuffled(shards, LAYER, [0, 1, 2, 3], batch=20, seed=3, max_norm=np.inf))
 
 
 def test_rows_above_the_norm_limit_are_left_out(shards: Shards) -> None:
