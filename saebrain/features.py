@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int, UInt64
+from jaxtyping import Bool, Float, Int, UInt64
 from torch import Tensor
 
 from saebrain.codes import Index, SparseCodes
@@ -113,23 +113,23 @@ class TopContexts:
 
     def __init__(self, tokens: pd.DataFrame, *, count: int = 20, before: int = 24, after: int = 12) -> None:
         """``tokens`` has the columns run and word; contexts are as wide as ``before`` and ``after``, in tokens."""
-        run, word = pd.factorize(tokens["run"])[0], tokens["word"].to_numpy()
-        new_run = np.diff(run, prepend=-1) != 0
-        self._runs = np.append(np.flatnonzero(new_run), len(tokens))
-        self._word = np.cumsum(new_run | (np.diff(word, prepend=-1) != 0), dtype=np.int32)
+        new = _changes(pd.factorize(tokens["run"])[0])
+        self._runs = np.append(np.flatnonzero(new), len(tokens))
+        new |= _changes(tokens["word"].to_numpy())
+        self._word = np.cumsum(new, dtype=np.int32)
         self._count, self._before, self._after = count, before, after
         self._best: dict[int, UInt64[np.ndarray, " strongest"]] = {}
 
     def update(self, codes: SparseCodes) -> None:
         """Take in the next part of the codes."""
         word = self._word[codes.token]
-        at = np.flatnonzero((np.diff(codes.feature, prepend=-1) != 0) | (np.diff(word, prepend=-1) != 0))
+        at = np.flatnonzero(_changes(codes.feature) | _changes(word))
         if not len(at):
             return
         strength = codes.value.view(np.uint16).astype(np.uint64) << np.uint64(48)
         strength |= _TOKEN - codes.token.astype(np.uint64)
         strength, feature = np.maximum.reduceat(strength, at), codes.feature[at]
-        firsts = np.flatnonzero(np.diff(feature, prepend=-1))
+        firsts = np.flatnonzero(_changes(feature))
         for number, own in zip(feature[firsts].tolist(), np.split(strength, firsts[1:]), strict=True):
             best = self._strongest(own)
             if number in self._best:
@@ -194,6 +194,13 @@ def logit_effects(
         rows["suppressed_effect"].append(low.values.numpy())
         report(sum(map(len, rows["promoted"])), len(decoder))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def _changes(values: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Where a value differs from the one before; so does the first."""
+    changes = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
 
 
 def _peak(strength: UInt64[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,11 +96,11 @@ class Spill:
         first = 0
         while first < self._n_features:
             stop = max(first + 1, int(np.searchsorted(start, start[first] + min(self._codes_at_once, CODES_AT_ONCE), side="right")) - 1)
-            chunks = (self._read(chunk, first, stop) for chunk in range(len(self._starts)))
+            chunks = range(len(self._starts))
             if stop == first + 1:  # of one feature the chunks are in order as they are; together they may be too many
-                yield from map(self._unpack, chunks)
+                yield from (self._unpack(self._read([chunk], first, stop)) for chunk in chunks)
             else:
-                keys = np.concatenate(list(chunks))
+                keys = self._read(chunks, first, stop)
                 keys.sort()
                 yield self._unpack(keys)
             first = stop
@@ -116,9 +116,16 @@ class Spill:
     def _chunk(self, number: int) -> Path:
         return self._folder / f"{number:05d}.keys"
 
-    def _read(self, chunk: int, first: int, stop: int) -> UInt64[np.ndarray, " codes"]:
-        low, high = self._starts[chunk][[first, stop]].tolist()
-        return np.fromfile(self._chunk(chunk), np.uint64, count=high - low, offset=low * self._keys.itemsize)
+    def _read(self, chunks: Iterable[int], first: int, stop: int) -> UInt64[np.ndarray, " codes"]:
+        """The keys of the features ``first:stop``, chunk after chunk, in the memory that is free now that all is spilled."""
+        held = 0
+        for chunk in chunks:
+            low, high = self._starts[chunk][[first, stop]].tolist()
+            with self._chunk(chunk).open("rb") as file:
+                file.seek(low * self._keys.itemsize)
+                file.readinto(self._keys[held : held + high - low].data)
+            held += high - low
+        return self._keys[:held]
 
     def _pack(
         self, feature: Int[np.ndarray, " codes"], token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]
@@ -132,8 +139,9 @@ class Spill:
 
     def _unpack(self, keys: UInt64[np.ndarray, " codes"]) -> SparseCodes:
         feature = (keys >> np.uint64(self._token_bits + _VALUE_BITS)).astype(np.int32)
-        token = (keys >> np.uint64(_VALUE_BITS)) & np.uint64((1 << self._token_bits) - 1)
-        return SparseCodes(feature, token.astype(np.int64), keys.astype(np.uint16).view(np.float16), self._n_features)
+        token = keys >> np.uint64(_VALUE_BITS)
+        token &= np.uint64((1 << self._token_bits) - 1)
+        return SparseCodes(feature, token.view(np.int64), keys.astype(np.uint16).view(np.float16), self._n_features)
 
 
 def rows_per_group(n_codes: int) -> int:

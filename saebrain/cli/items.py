@@ -14,6 +14,7 @@ from saebrain.cli.shared import JsonOption, bar, print_json
 
 POOLING_HELP = "Pooling of tokens: last, mean, max, sum, joined by + for several side by side (the default); after commas, others to choose from."
 TRANSFORM_HELP = "Transform of pooled features: none (the default) or sqrt; after a comma, another to choose from."
+REPEATS = 3
 EACH_HELP = " For one representation: dense=..., sae=..., surprisal=..."
 SAE_HELP = "SAE folder, shipped:PATH or hf:OWNER/REPOSITORY/FOLDER; may be given several times. Shipped ones if left out."
 
@@ -37,7 +38,7 @@ def encode_items(
     inner_folds: Annotated[int, typer.Option(help="Folds of the training items, to choose penalty and pooling by.")] = 5,
     contiguous: Annotated[bool, typer.Option("--contiguous", help="Folds of neighbouring rows instead of shuffled ones.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of folds and resamples.")] = 0,
-    repeats: Annotated[int, typer.Option(help="Divisions into folds to average over.")] = 1,
+    repeats: Annotated[int | None, typer.Option(help="Divisions into folds to average over; 3 if left out, 1 with --contiguous.")] = None,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap samples for the intervals.")] = 2000,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,6 +48,8 @@ def encode_items(
     from saebrain.items.table import read_items
     from saebrain.pipeline.items import ItemsPlan, encode_items
 
+    if repeats is None:
+        repeats = 1 if contiguous else REPEATS
     division = Folds(folds, inner_folds, seed, repeats, contiguous)
     recipes = read_recipes(pooling or [], transform or [])
     items = read_items(file, text_column=text_column, targets=target, group_column=group_column, where=where or (), drop_missing=drop_missing)

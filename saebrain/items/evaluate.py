@@ -63,6 +63,7 @@ class Sample:
             for values in (r, drawn):
                 values["fraction"] = fraction(values["sae"], values["dense"])
         return {
+            **dict.fromkeys(("dense", "sae", "surprisal", "length", "fraction")),
             **{name: _number(value[0]) for name, value in r.items()},
             "intervals": {name: interval(values) for name, values in drawn.items()},
             "by_fold": by_fold,

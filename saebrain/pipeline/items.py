@@ -27,6 +27,8 @@ from saebrain.sae.base import SAE
 from saebrain.study import SHIPPED
 
 TOKENS_AT_ONCE = 4096
+# The logits over a whole vocabulary are the largest array of the pass; a processor is fastest while they fit its cache.
+CPU_BATCH_TOKENS = 512
 AUTO = "auto"
 SCORE = "Pearson's r within each held-out fold, mean over folds"
 
@@ -71,12 +73,13 @@ def encode_items(plan: ItemsPlan, progress: OpenBar) -> dict[str, Any]:
     splits = plan.folds.divide(items.groups)
     model = load_model(plan.model, device=plan.device)
     saes = _saes(plan, model)
-    layers = sorted(plan.layers or saes)
+    layers = sorted(set(plan.layers or saes))
     check_layers(model, layers)
     model = _opened(model, plan.prefix, saes)
     ids = _tokens(model, items.texts)
     with progress("Hidden states", "tokens") as report:
-        states = hidden_states(model, ids, layers, surprisal=True, report=report)
+        batch_tokens = CPU_BATCH_TOKENS if model.device.type == "cpu" else TOKENS_AT_ONCE
+        states = hidden_states(model, ids, layers, surprisal=True, batch_tokens=batch_tokens, report=report)
     fitter = _Fitter(plan, splits, np.array([len(tokens) for tokens in ids]), progress)
     common = fitter.common(states)
     by_layer = {layer: {**fitter.layer(layer, states.layers[layer], saes.get(layer)), **common} for layer in layers}
@@ -127,9 +130,10 @@ class _Fitter:
         item = np.repeat(np.arange(len(self.lengths)), self.lengths)
         lengths = np.bincount(item[kept], minlength=len(self.lengths))
         if not lengths.all():
+            text = self.plan.items.texts[int(lengths.argmin())]
             raise InputError(
-                f"item {int(lengths.argmin()) + 1}: no token of it has an ordinary hidden state in layer {number} (a norm of at most the SAE's "
-                "max_norm); leave the item out, or choose another layer"
+                f"text {text[:40]!r}: no token of it has an ordinary hidden state in layer {number} (its norm is above the SAE's max_norm); "
+                "leave the text out, or choose another layer"
             )
         found = {"dense": self._fit("dense", lambda recipe: recipe.states(x[kept], lengths), f"Layer {number}, dense")}
         if sae is not None:
@@ -151,7 +155,7 @@ def _saes(plan: ItemsPlan, model: LanguageModel) -> dict[int, SAE]:
     for name in plan.saes:
         sae = formats.read(source(name))
         layer = sae.metadata.get("layer")
-        if layer is None and len(plan.layers) == len(plan.saes) == 1:
+        if layer is None and len(set(plan.layers)) == len(plan.saes) == 1:
             layer = plan.layers[0]
         if not isinstance(layer, int):
             raise InputError(f"SAE {name}: it does not say which layer it was made for; give this one alone, with --layer")

@@ -116,7 +116,7 @@ def check(
         if remedies:
             findings.append(Finding("mismatch", _DIAGNOSES[remedies[0].kind]))
         elif any(finding.status == "mismatch" for finding in findings):
-            findings.append(Finding("mismatch", _unexplained(sae)))
+            findings.append(Finding("mismatch", _unexplained(sae, other_layers=bool(layers))))
     if not findings:
         return Verdict("ok", [_figures(sae, quality, ce)], [], quality, ce)
     findings.sort(key=lambda finding: -SEVERITY[finding.status])
@@ -254,11 +254,12 @@ def _remedies(sae: SAE, here: Variant, layers: list[Variant], readings: list[Var
     return [variant for variant in found.values() if variant.fvu <= NEARLY_AS_GOOD * best]
 
 
-def _unexplained(sae: SAE) -> str:
+def _unexplained(sae: SAE, *, other_layers: bool) -> str:
     """What may be wrong if nothing that was tried helps."""
     if (cosine := diagnosis.alignment(sae)) < ALIGNED:
         return f"Encoder and decoder do not belong together: the mean cosine of a feature's two directions is {cosine:.2f}."
-    return "Wrong hook point or scale, another model or damaged weights: none of the other layers, scales and readings that were tried makes it work."
+    tried = "layers, scales and readings" if other_layers else "scales and readings"
+    return f"Wrong hook point or scale, another model or damaged weights: none of the other {tried} that were tried makes it work."
 
 
 def _figures(sae: SAE, quality: Quality, ce: CrossEntropy | None) -> str:

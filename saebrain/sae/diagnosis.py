@@ -28,7 +28,7 @@ FACTORS = [2.0**step for step in range(-10, 11) if step]
 FINER = [0.7, 0.84, 1.0, 1.19, 1.41]
 FACTOR_TOKENS = 256
 TOP_K = [16, 32, 64, 128, 256]
-SAME = 1.05
+SAME = 1.15
 """The smallest k whose FVU is at most this multiple of the least is taken: a k that is too large costs little."""
 
 
@@ -65,7 +65,8 @@ def any_factor(sae: SAE, x: Float[Tensor, "tokens d_in"]) -> Variant:
     some = x[:: max(1, len(x) // FACTOR_TOKENS)]
 
     def scaled(factor: float, states: Float[Tensor, "tokens d_in"]) -> Variant:
-        return _tried("scale", f"when its input is multiplied by about {factor:.2g}", replace(sae, scaling=Scaling("constant", own * factor)), states)
+        total = own * factor
+        return _tried("scale", f"when its input is multiplied by about {total:.2g}", replace(sae, scaling=Scaling("constant", total)), states)
 
     coarse = min(FACTORS, key=lambda factor: scaled(factor, some).fvu)
     return scaled(min((coarse * step for step in FINER), key=lambda factor: scaled(factor, some).fvu), x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,6 @@ def test_too_few_groups() -> None:
 
 
 @pytest.mark.parametrize("options", [{"outer": 1}, {"inner": 1}, {"repeats": 0}, {"seed": -1}, {"contiguous": True, "repeats": 2}])
-def test_impossible_divisions(options: dict[str, int]) -> None:
+def test_impossible_divisions(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Folds(**options)

@@ -52,7 +52,7 @@ def test_no_codes_at_all() -> None:
 
 def test_recipes_by_default_and_for_one() -> None:
     everything = Recipe(("last", "mean", "max", "sum"))
-    assert read_recipes([], []) == dict.fromkeys(("dense", "sae", "surprisal"), [everything])
+    assert read_recipes([], []) == {name: [everything] for name in ("dense", "sae", "surprisal")}
     found = read_recipes(["sae=max,last+mean", "last"], ["sae=none,sqrt"])
     assert found["dense"] == found["surprisal"] == [Recipe(("last",))]
     pairs = [(recipe.pooling, recipe.transform) for recipe in found["sae"]]

@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 
 from saebrain.sae.training.config import TrainConfig
 
-MEMORY = 0.99
-"""Share of the running threshold that stays at each step: a mean over the last hundred batches or so."""
+MEMORY = 0.95
+"""Share of the running threshold that stays at each step: a mean over the last twenty batches or so."""
 
 
 @dataclass
