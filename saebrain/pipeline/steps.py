@@ -1,9 +1,9 @@
 """What a step is, when it is up to date, and how it is run.
 
 A step's key is a hash of all that its result depends on: its part of study.toml, the files it reads from outside, and
-the keys of the steps before it. Its record, ``steps/NAME.json`` or ``steps/LAYER/NAME.json``, is written last and holds the key; a step whose record bears another
-key, or whose outputs are missing, runs again. Importing this module imports no step's own libraries: those come with the
-step's function.
+the keys of the steps before it. Its record, ``steps/NAME.json`` or ``steps/LAYER/NAME.json``, is written last and holds the
+key; a step whose record bears another key, or whose outputs are missing, runs again. Importing this module imports no step's
+own libraries: those come with the step's function.
 """
 
 from __future__ import annotations
