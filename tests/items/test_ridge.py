@@ -14,6 +14,7 @@ from saebrain.items.kernels import linear, side_by_side
 from saebrain.items.ridge import PENALTIES, mean_square, predict
 
 FOLDS = Folds(outer=4, inner=3, seed=5)
+SOME = PENALTIES[::3]
 Features = Float[np.ndarray, "items features"]
 
 
@@ -39,7 +40,7 @@ def by_loops(
             for number, features in enumerate(sets):
                 x = StandardScaler().fit(features[train]).transform(features) if scale else features
                 unit = np.square(x[train] - x[train].mean(axis=0)).sum() / len(train)
-                for a in PENALTIES:
+                for a in SOME:
                     loss = 0.0
                     for left_out in range(FOLDS.inner):
                         fitted = Ridge(alpha=a * unit).fit(x[train[inner != left_out]], y[train[inner != left_out], target])
@@ -54,9 +55,9 @@ def by_loops(
 @pytest.mark.parametrize(("n", "d"), [(60, 15), (40, 90)])
 def test_as_scikit_learn_in_loops(n: int, d: int, scale: bool) -> None:
     sets, y, split = problem(n, d)
-    found = predict([linear(x, scale=scale) for x in sets], y, split.outer, split.inner)
+    found = predict([linear(x, scale=scale) for x in sets], y, split.outer, split.inner, penalties=SOME)
     values, chosen, penalty = by_loops(sets, y, split, scale=scale)
-    assert len(np.unique(penalty)) > 2
+    assert len(np.unique(penalty)) > 1
     assert (found.kernel == chosen).all()
     assert found.penalty == pytest.approx(penalty)
     assert np.abs(found.values - values).max() < 1e-6 * y.std()

@@ -105,19 +105,20 @@ class Gradients:
         self, pattern: Pattern, score: Tensor, norms: Float[Tensor, " n_features"] | None, centred: Float[Tensor, "tokens d_in"]
     ) -> tuple[Pattern, Tensor]:
         """A pattern with its pre-activations in full precision."""
-        if score.dtype != torch.bfloat16:
-            return pattern, score if norms is None else score / pattern.spread(norms)
-        return pattern, pattern.sample(centred, self.state.W_enc) + pattern.spread(self.state.b_enc)
+        if self.config.precision == "bfloat16":
+            return pattern, pattern.sample(centred, self.state.W_enc) + pattern.spread(self.state.b_enc)
+        return pattern, score if norms is None else score / pattern.spread(norms)
 
     def _reconstruct(
         self, pattern: Pattern, f: Tensor, centred: Float[Tensor, "tokens d_in"]
     ) -> tuple[Pattern, Float[Tensor, "tokens prefixes d_in"], Float[Tensor, "rows d_in"], Float[Tensor, " d_in"]]:
         """The pattern of the decoder, the error of each prefix, g for the pattern's rows, and the sum of all G."""
         prefixes, W_dec = self.config.prefixes, self.state.W_dec
-        if len(prefixes) < 2 or not isinstance(pattern, Sparse):
+        if not prefixes:
             error = pattern.combine(f, W_dec).sub_(centred)
             g = error * (2 / error.numel())
             return pattern, error[:, None], g, g.sum(0)
+        assert isinstance(pattern, Sparse)  # as BatchTopK's are
         nested = pattern.nested(prefixes)
         parts = nested.combine(f, W_dec).view(len(centred), len(prefixes), -1)
         errors = parts.cumsum(dim=1) - centred[:, None]

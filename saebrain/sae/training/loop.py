@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from saebrain.errors import InputError
 from saebrain.progress import Report, silent
 from saebrain.sae.base import SAE
 from saebrain.sae.training.centre import geometric_median, spread
-from saebrain.sae.training.checkpoint import Checkpoints, Snapshot
+from saebrain.sae.training.checkpoint import CHECKPOINT, Checkpoints, Snapshot
 from saebrain.sae.training.config import TrainConfig
 from saebrain.sae.training.gradients import Batch, Gradients
 from saebrain.sae.training.log import LogRow
@@ -162,6 +164,11 @@ def train(
     -------
     SAE
         In the units of the hidden states (the scale used in training is folded back), decoder rows of unit norm.
+
+    Raises
+    ------
+    InputError
+        If the loss is no longer finite, or a checkpoint cannot be read or belongs to another run.
     """
     training = Training(sample, config, device)
     clock = _Clock()
@@ -185,10 +192,16 @@ def train(
 
 def _row(training: Training, batch: Batch, before: tuple[int, float], now: tuple[int, float]) -> LogRow:
     """Of the last step; ``before`` and ``now`` are tokens and seconds at the row before and at this one."""
+    figures = batch.figures()
+    if not math.isfinite(figures["loss"]):
+        raise InputError(
+            f"training diverged before step {training.steps}: the loss is {figures['loss']}; lower the learning rate ({training.config.rate:.3g}), "
+            f"look for infinite hidden states, and remove the {CHECKPOINT} of this run, if any"
+        )
     return LogRow(
         step=training.steps - 1,
         tokens=training.tokens,
-        **batch.figures(),
+        **figures,
         dead_fraction=training.dead_fraction,
         learning_rate=learning_rate(training.steps - 1, training.config),
         tokens_per_s=(now[0] - before[0]) / max(now[1] - before[1], 1e-9),

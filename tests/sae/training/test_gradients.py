@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -131,18 +132,20 @@ def test_the_cutoff_is_the_running_mean_of_the_smallest_kept_values() -> None:
 
 
 @pytest.mark.parametrize("settings", ARCHITECTURES, ids=name)
-def test_half_precision_chooses_and_full_precision_computes(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("decoder", ["unit", "scaled"])
+def test_half_precision_chooses_and_full_precision_computes(settings: dict[str, Any], decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the choice is the same, so are the gradients, but for what float32 rounds."""
     monkeypatch.setattr(choice, "DENSE_ABOVE", 1.0)
-    c = config(**settings)
+    c = config(**settings, decoder=decoder)
     x = tokens(40).float()
     found = []
-    for precision in ("float32", "bfloat16"):
+    precisions: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+    for precision in precisions:
         s = dense.state(c, D)
         for name, tensor in vars(s).items():
             if tensor.dtype == torch.float64 and name != "cutoff":
                 setattr(s, name, tensor.float())
-        found.append(compute(config(**settings, precision=precision), s, x)[0])
+        found.append(compute(replace(c, precision=precision), s, x)[0])
     full, half = found
     for name in full:
         close = torch.isclose(half[name], full[name], rtol=1e-4, atol=1e-5 * float(full[name].abs().max()))

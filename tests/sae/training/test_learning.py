@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
+from saebrain.errors import InputError
 from saebrain.sae.base import SAE
 from saebrain.sae.batch_topk import BatchTopK
 from saebrain.sae.jumprelu import JumpReLU
@@ -19,7 +22,7 @@ from saebrain.sae.training.config import Architecture, TrainConfig
 from saebrain.sae.training.log import LogRow
 from saebrain.sae.training.loop import Training, train
 from saebrain.sae.training.state import State
-from tests.sae.training import planted
+from tests.sae.training import dense, planted
 
 CONFIG = TrainConfig(n_features=64, k=planted.ACTIVE, steps=400, learning_rate=1e-2, k_aux=12, dead_after=5_000)
 ALL: dict[str, dict[str, Any]] = {
@@ -132,6 +135,44 @@ def test_the_finished_sae_computes_what_training_did(name: str) -> None:
     codes, x_hat = sae.split(x)
     torch.testing.assert_close(x_hat - x, batch.errors[:, -1] * training.scale, rtol=1e-3, atol=1e-3)
     assert len(codes.values) == int(batch.times.sum())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_steps_are_those_of_autograd_and_plain_adam(name: str) -> None:
+    """Warm-up, penalty, clipping, Adam, normalising: weights after ten steps, against the dense loss in float64."""
+    config = replace(CONFIG, **ALL[name], steps=10, learning_rate=3e-3, warmup=0.5, decay=0.3, sparsity_warmup=0.4, max_gradient_norm=0.05)
+    training = Training(planted.batch(2), config)
+    w = {key: weight.double().clone().requires_grad_() for key, weight in training.state.weights.items()}
+    optimizer = torch.optim.Adam(w.values())
+    norms = []
+    for step in range(10):
+        x = planted.batch(30 + step)
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 5) * min(1, (10 - step) / 3)
+        optimizer.zero_grad()
+        scaled = (x.double() - training.centre.double()) / training.scale
+        dense.loss(config, w, scaled, config.sparsity * min(1, (step + 1) / 4), torch.zeros(64, dtype=torch.bool)).backward()
+        W_dec = w["W_dec"]
+        assert W_dec.grad is not None
+        if config.decoder == "unit":
+            W_dec.grad -= (W_dec.grad * W_dec.detach()).sum(1, keepdim=True) * W_dec.detach()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(w.values(), 0.05)))
+        optimizer.step()
+        if config.decoder == "unit":
+            W_dec.data = normalize(W_dec.data, dim=1)
+        training.step(x)
+    assert min(norms) > 0.05
+    for key, weight in w.items():
+        torch.testing.assert_close(training.state.weights[key].double(), weight.detach(), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("bad", [torch.inf, torch.nan, 1e30])
+def test_training_that_diverges_is_stopped(bad: float) -> None:
+    def states() -> Iterator[Tensor]:
+        for step, x in enumerate(planted.batches()):
+            yield x * bad if step == 20 else x
+
+    with pytest.raises(InputError, match=r"training diverged before step \d+: the loss is (nan|inf); lower the learning rate \(0\.01\)"):
+        train(states(), planted.batch(2), replace(CONFIG, steps=30), log_every=5)
 
 
 @pytest.mark.parametrize("architecture", ["topk", "batchtopk", "jumprelu", "standard"])
