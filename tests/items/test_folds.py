@@ -52,6 +52,12 @@ def test_a_large_group_leaves_no_fold_empty(sizes: list[int], seed: list[int] | 
         assert (np.diff(fold) >= 0).all()
 
 
+def test_groups_of_all_sizes_fill_folds_evenly() -> None:
+    sizes = [1] * 40 + [20, 20, 20]
+    for seed in range(5):
+        assert np.bincount(assign(np.repeat(np.arange(43), sizes), 5, seed=[seed])).tolist() == [20] * 5
+
+
 def test_every_repeat_and_every_fold_has_a_division_of_its_own() -> None:
     splits = Folds(seed=0, repeats=3).divide(np.arange(100))
     assert len({tuple(split.outer) for split in splits}) == 3

@@ -145,14 +145,15 @@ def test_what_is_planted_is_found() -> None:
     n = 200
     x = rng.normal(size=(n, 10))
     signal = x @ rng.normal(size=10) / np.sqrt(10)
-    y = np.stack([signal + rng.normal(size=n), rng.permutation(signal)], axis=1)
+    y = np.stack([rng.permutation(signal), signal + rng.normal(size=n)], axis=1)
     candidates = {Recipe(("last",)): linear(rng.normal(size=(n, 10))), Recipe(("mean",)): linear(x)}
     splits = Folds().divide(np.arange(n))
     fitted = Fitted.of(candidates, y, splits)
-    planted, shuffled = (Sample(y[:, t], t, splits, np.arange(n), 200, 0).figures({"dense": fitted}) for t in range(2))
-    ceiling = np.corrcoef(signal, y[:, 0])[0, 1]
+    shuffled, planted = (Sample(y[:, t], t, splits, np.arange(n), 200, 0).figures({"dense": fitted}) for t in range(2))
+    ceiling = np.corrcoef(signal, y[:, 1])[0, 1]
     assert ceiling - 0.12 < planted["dense"] < ceiling + 0.02
     assert planted["pooling"]["dense"] == ["mean"] * 5
     assert abs(shuffled["dense"]) < 0.15
+    assert planted["penalty"] != shuffled["penalty"]
     low, high = shuffled["intervals"]["dense"]
     assert low < 0 < high
