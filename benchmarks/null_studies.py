@@ -14,7 +14,9 @@ import numpy as np
 from scipy import signal
 
 from saebrain.design import delayed
-from saebrain.encoding import delayed_kernel, leave_one_run_out, linear_kernel
+from saebrain.encoding.kernels import Fir, finished, linear_kernel
+from saebrain.encoding.layout import Layout
+from saebrain.encoding.score import leave_one_run_out
 from saebrain.inference import matched
 from saebrain.inference.autocorrelation import block_length, decorrelation_length
 from saebrain.inference.multiple import p_values
@@ -31,6 +33,7 @@ from saebrain.surface.sphere import fsaverage5_sphere
 LEVEL = 0.05
 DRAWS = 99
 RUNS = [150, 150, 150]
+LAYOUT = Layout.by_run(RUNS)
 VERTICES = 12
 ONE_PARCEL = np.zeros(VERTICES, int)
 DELAYS = [2, 3, 4, 5]
@@ -176,7 +179,7 @@ def _features_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:
     """The one place that knows the encoding model: r of the features' part of the held-out prediction."""
 
     def score(versions: Sequence[np.ndarray]) -> np.ndarray:
-        scores = leave_one_run_out(features, nuisance, versions, RUNS, ONE_PARCEL, ALPHAS)
+        scores = leave_one_run_out(features, nuisance, versions, LAYOUT.folds, ONE_PARCEL, ALPHAS)
         return np.stack([each.r_features for each in scores])
 
     return score
@@ -184,7 +187,7 @@ def _features_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:
 
 def _gain_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:
     def score(versions: Sequence[np.ndarray]) -> np.ndarray:
-        both, alone = (leave_one_run_out(part, nuisance, versions, RUNS, ONE_PARCEL, ALPHAS) for part in (features, None))
+        both, alone = (leave_one_run_out(part, nuisance, versions, LAYOUT.folds, ONE_PARCEL, ALPHAS) for part in (features, None))
         return np.stack([a.r - b.r for a, b in zip(both, alone, strict=True)])
 
     return score
@@ -229,7 +232,7 @@ def _design(x: np.ndarray) -> np.ndarray:
 
 def _kernel(x: np.ndarray) -> np.ndarray:
     centred = unit(x, RUNS).astype(np.float32)
-    return delayed_kernel(linear_kernel(centred), RUNS, DELAYS)
+    return finished(linear_kernel(centred), LAYOUT, Fir(tuple(DELAYS)))
 
 
 def _shifts(rng: np.random.Generator, runs: list[int], minimum: int = 0) -> np.ndarray:

@@ -17,6 +17,8 @@ from scipy import sparse
 from saebrain.errors import InputError
 
 LANCZOS_LOBES = 3
+HRF_S = 32.0
+"""Seconds after which the haemodynamic response is over."""
 NUISANCE = ("word rate", "word length", "word frequency", "surprisal")
 
 
@@ -89,6 +91,11 @@ def haemodynamic_response(t_s: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t
     """Double-gamma response with a peak at 5 s and an undershoot at 15 s (Glover 1999), of unit sum on the given grid."""
     response = t_s**5 * np.exp(-t_s) / math.gamma(6) - t_s**15 * np.exp(-t_s) / math.gamma(16) / 6
     return np.asarray(response / response.sum())
+
+
+def haemodynamic_weights(tr_s: float) -> Float[np.ndarray, " lags"]:
+    """The response at lags of whole samples, for `HRF_S` seconds."""
+    return haemodynamic_response(np.arange(0, HRF_S, tr_s))
 
 
 def delay_samples(delays_s: list[float], tr_s: float) -> list[int]:

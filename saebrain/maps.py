@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from saebrain.design import haemodynamic_response
+from saebrain.design import haemodynamic_weights
 
 ROWS_AT_ONCE = 16
 """Samples of a run that are worked on while they are in the processor's cache."""
@@ -22,8 +22,8 @@ def standardised(x: Float[np.ndarray, "samples columns"]) -> Float[np.ndarray, "
 
 
 def haemodynamic(courses: Float[np.ndarray, "all_samples columns"], run_lengths: list[int], tr_s: float) -> Float[np.ndarray, "all_samples columns"]:
-    """Convolve courses with the canonical haemodynamic response (32 s), run by run."""
-    kernel = haemodynamic_response(np.arange(0, 32, tr_s)).astype(np.float32)
+    """Convolve courses with the canonical haemodynamic response, run by run."""
+    kernel = haemodynamic_weights(tr_s).astype(np.float32)
     out = np.zeros_like(courses)
     for a, b in pairwise(np.cumsum([0, *run_lengths])):
         for lag, weight in enumerate(kernel[: b - a]):

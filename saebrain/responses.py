@@ -1,6 +1,7 @@
 """fMRI responses as time series: ``responses/{subject}/{run}.npy``, float32 (samples, vertices).
 
-A vertex without data (medial wall, outside the field of view) is constant, usually 0; its scores come back as NaN.
+A vertex without data (medial wall, outside the field of view) is constant, usually 0, or NaN throughout; its scores come
+back as NaN. Runs may differ in length, and are the same for all subjects.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Responses:
     subjects: list[str]
     runs: list[str]
     tr_s: float
-    samples: int
+    samples: list[int]
+    """Of each run."""
     vertices: int
 
     def read(self, subject: str, run: str) -> Float[np.ndarray, "samples vertices"]:
@@ -32,24 +34,49 @@ class Responses:
         return _open(self.folder / subject / f"{run}.npy")
 
 
-def open_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, samples: int) -> Responses:
-    """Find the subjects under a folder and check every file's shape and values.
+def find_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, samples: list[int] | None) -> Responses:
+    """Find the subjects under a folder; files are looked at only for lengths that are not given.
+
+    Parameters
+    ----------
+    samples : list of int, optional
+        Of each run; None: as many as the first subject's files hold.
 
     Raises
     ------
     MissingStepError
         If the folder holds no subject.
     InputError
-        If a run is missing, or a file has the wrong shape or NaN; the message names the file.
+        If a file that is looked at is missing or cannot be read.
     """
     subjects = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")) if folder.is_dir() else []
     if not subjects:
         raise MissingStepError(f"responses in {folder}", "python -m saebrain simulate, or put samples x vertices arrays at responses/SUBJECT/RUN.npy")
-    responses = Responses(folder, subjects, runs, tr_s, samples, VERTICES[space])
-    for subject in subjects:
-        for run in runs:
-            _check(folder / subject / f"{run}.npy", responses)
+    lengths = samples or [len(_open(_present(folder / subjects[0] / f"{run}.npy", runs))) for run in runs]
+    return Responses(folder, subjects, runs, tr_s, lengths, VERTICES[space])
+
+
+def open_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, samples: list[int] | None) -> Responses:
+    """Find the subjects under a folder and check every file's shape and values; parameters as for `find_responses`.
+
+    Raises
+    ------
+    MissingStepError
+        If the folder holds no subject.
+    InputError
+        If a run is missing, or a file has the wrong shape or single values that are not finite; the message names the file.
+    """
+    responses = find_responses(folder, runs, space=space, tr_s=tr_s, samples=samples)
+    for subject in responses.subjects:
+        for run, length in zip(runs, responses.samples, strict=True):
+            _check(folder / subject / f"{run}.npy", responses, length)
     return responses
+
+
+def _present(path: Path, runs: list[str]) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: run missing; every subject needs the runs {', '.join(runs)}")
+    return path
 
 
 def _open(path: Path) -> Float[np.ndarray, "samples vertices"]:
@@ -59,22 +86,22 @@ def _open(path: Path) -> Float[np.ndarray, "samples vertices"]:
         raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
 
 
-def _check(path: Path, expected: Responses) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: run missing; every subject needs the runs {', '.join(expected.runs)}")
-    array = _open(path)
-    want = (expected.samples, expected.vertices)
+def _check(path: Path, expected: Responses, samples: int) -> None:
+    array = _open(_present(path, expected.runs))
+    want = (samples, expected.vertices)
     if array.ndim != 2 or array.shape[1] != expected.vertices:
         raise InputError(
             f"{path}: received shape {array.shape}, expected {want} (samples x vertices, left hemisphere first); resample to the study's space"
         )
-    if array.shape[0] != expected.samples:
-        raise InputError(
-            f"{path}: received {array.shape[0]} samples, expected {expected.samples}; mend the file or `responses.samples` in study.toml"
-        )
+    if array.shape[0] != samples:
+        raise InputError(f"{path}: received {array.shape[0]} samples, expected {samples}; mend the file or `responses.samples` in study.toml")
     if array.dtype.kind != "f":
         raise InputError(f"{path}: received {array.dtype} values, expected float32; convert the array")
     bad = ~np.isfinite(array).all(axis=0)
+    bad[bad] = ~np.isnan(array[:, bad]).all(axis=0)  # NaN throughout says that there is no data
     if bad.any():
         count, first = int(bad.sum()), int(bad.argmax())
-        raise InputError(f"{path}: NaN or infinite values at {count:,} vertices (first: vertex {first}); write a constant 0 where there is no data")
+        raise InputError(
+            f"{path}: NaN or infinite values at {count:,} vertices (first: vertex {first}); "
+            "write a constant 0, or NaN throughout, where there is no data"
+        )

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, field_validator, model_validator
 
@@ -109,8 +109,8 @@ class ResponsesSection(_Section):
     space: Literal["fsaverage5"] = "fsaverage5"
     tr_s: float = Field(gt=0)
     """Time between samples, in seconds."""
-    samples: int = Field(ge=10)
-    """Samples of every run."""
+    samples: Annotated[int, Field(ge=10)] | list[Annotated[int, Field(ge=10)]] | None = None
+    """Samples of every run: one number for all, a number each, or nothing, to go by the files."""
     atlas: Literal["desikan-killiany"] = "desikan-killiany"
 
 
@@ -129,8 +129,14 @@ class LabelsSection(_Section):
 class EncodingSection(_Section):
     """From features to predicted responses."""
 
+    response: Literal["fir", "hrf"] = "fir"
+    """Finite impulse response, a weight for every delay, or every feature convolved with the canonical haemodynamic response."""
     delays_s: list[NonNegativeFloat] = Field(default=[2.8, 4.2, 5.6, 7.0], min_length=1)
     """Delays of the finite impulse response, in seconds; each is rounded to whole samples."""
+    trim_start_s: NonNegativeFloat = 0.0
+    """Seconds to leave out at the start of every run, rounded to whole samples; what is heard then still counts for later responses."""
+    trim_end_s: NonNegativeFloat = 0.0
+    """The same at the end."""
     downsampling: Literal["lanczos", "average", "sum"] = "lanczos"
     pooling: Literal["sum", "mean", "max", "last"] = "sum"
     """How the tokens of a word become one value."""
@@ -138,6 +144,16 @@ class EncodingSection(_Section):
     """Within each run features are centred, and with ``unit`` also divided by their standard deviation."""
     alphas: list[PositiveFloat] = Field(default=[0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], min_length=1)
     """Ridge penalties to choose from, for kernels whose mean diagonal is 1."""
+    alpha: Literal["vertex", "parcel", "global"] = "parcel"
+    """Which vertices share one penalty; where they do, twelve of each parcel choose it together."""
+    folds: Literal["runs"] | Annotated[int, Field(ge=3)] = "runs"
+    """What is held out: runs (three or more), or so many contiguous blocks, with a gap of the longest delay around each."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where models are fitted; the results are the same."""
+
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on."""
+        return self.model_dump(exclude={"device"})
 
 
 class LayerSection(_Section):
@@ -167,6 +183,13 @@ class StudyConfig(_Section):
     simulation: SimulationSection | None = None
     labels: LabelsSection = LabelsSection()
     encoding: EncodingSection = EncodingSection()
+
+    @model_validator(mode="after")
+    def _samples_for_every_run(self) -> Self:
+        samples, runs = self.responses.samples, len(self.stimulus.runs)
+        if isinstance(samples, list) and len(samples) != runs:
+            raise ValueError(f"responses.samples has {len(samples)} numbers for {runs} runs; give one for each, or one for all")
+        return self
 
     @model_validator(mode="after")
     def _layers_differ(self) -> Self:

@@ -19,11 +19,12 @@ from saebrain.study import PROJECT
 
 
 def copy_study(source: Path, target: Path, *, without: tuple[str, ...] = ()) -> Path:
-    """Copy a study, but for some files or folders at its top; returns ``target``.
+    """Copy a study, but for its cache and some files or folders at its top; returns ``target``.
 
     Big files are linked where the file system can: steps replace files and never write into them.
     """
-    shutil.copytree(source, target, copy_function=link, ignore=lambda folder, names: without if Path(folder) == source else ())
+    left = (*without, "cache")  # its files are marked when they are read
+    shutil.copytree(source, target, copy_function=link, ignore=lambda folder, names: left if Path(folder) == source else ())
     configuration = target / "study.toml"
     configuration.unlink()
     shutil.copy2(source / "study.toml", configuration)

@@ -12,7 +12,17 @@ from scipy import stats
 from wordfreq import zipf_frequency
 
 from saebrain import design
-from saebrain.design import delay_samples, delayed, downsampling, haemodynamic_response, nuisance, pool_tokens, sample_times, standardise
+from saebrain.design import (
+    delay_samples,
+    delayed,
+    downsampling,
+    haemodynamic_response,
+    haemodynamic_weights,
+    nuisance,
+    pool_tokens,
+    sample_times,
+    standardise,
+)
 from saebrain.errors import InputError
 
 TR_S = 1.4
@@ -180,3 +190,12 @@ def test_haemodynamic_response_is_the_double_gamma_with_its_peak_at_5_s() -> Non
     assert t[found.argmax()] == pytest.approx(5, abs=0.05)
     assert t[found.argmin()] == pytest.approx(15.5, abs=1)
     assert found.min() < 0
+
+
+@pytest.mark.parametrize("tr_s", [0.5, 1.4, 2.0])
+def test_haemodynamic_weights_sample_the_response_for_32_s(tr_s: float) -> None:
+    weights = haemodynamic_weights(tr_s)
+    assert len(weights) == np.ceil(32 / tr_s)
+    t = np.arange(len(weights)) * tr_s
+    expected = stats.gamma.pdf(t, 6) - stats.gamma.pdf(t, 16) / 6
+    np.testing.assert_allclose(weights, expected / expected.sum(), atol=1e-12)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from saebrain.errors import InputError, MissingStepError
-from saebrain.responses import VERTICES, Responses, open_responses
+from saebrain.responses import VERTICES, Responses, find_responses, open_responses
 
 SAMPLES, RUNS = 12, ["first", "second"]
 SHAPE = (SAMPLES, VERTICES["fsaverage5"])
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path) -> Responses:
-    return open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=SAMPLES)
+    return open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=[SAMPLES, SAMPLES])
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -45,7 +45,7 @@ def test_good_responses_are_found_and_read(folder: Path) -> None:
     found = opened(folder)
     assert found.subjects == ["s1", "s2"]
     assert found.runs == RUNS
-    assert (found.samples, found.vertices) == SHAPE
+    assert (found.samples, found.vertices) == ([SAMPLES, SAMPLES], SHAPE[1])
     np.testing.assert_array_equal(found.read("s2", "second"), run_of(1))
     assert not found.read("s2", "second").flags.writeable
 
@@ -122,7 +122,7 @@ def test_nothing_is_unpickled(folder: Path, tmp_path: Path) -> None:
 
     np.save(folder / "s1" / "first.npy", np.array([Malice()], dtype=object), allow_pickle=True)
     (folder / "s2" / "first.npy").write_bytes(pickle.dumps(Malice()))
-    responses = Responses(folder, ["s1", "s2"], RUNS, 1.4, *SHAPE)
+    responses = Responses(folder, ["s1", "s2"], RUNS, 1.4, [SAMPLES, SAMPLES], SHAPE[1])
     for subject in responses.subjects:
         with pytest.raises(InputError, match="not a readable"):
             responses.read(subject, "first")
@@ -137,3 +137,38 @@ def test_no_subject(tmp_path: Path, make: bool) -> None:
         (folder / "notes.txt").write_text("later")
     with pytest.raises(MissingStepError, match=rf"^responses in {re.escape(str(folder))} not found; run: .* put samples x vertices arrays at"):
         opened(folder)
+
+
+def test_runs_may_differ_in_length(folder: Path) -> None:
+    for subject in ("s1", "s2"):
+        np.save(folder / subject / "second.npy", run_of(1)[:11])
+    for samples in ([12, 11], None):
+        found = open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=samples)
+        assert found.samples == [12, 11]
+        assert found.read("s2", "second").shape[0] == 11
+
+
+@pytest.mark.parametrize("samples", [[12, 11], None], ids=["stated", "by the first subject"])
+def test_subjects_with_runs_of_different_length_are_refused(folder: Path, samples: list[int] | None) -> None:
+    np.save(folder / "s1" / "second.npy", run_of(1)[:11])
+    with pytest.raises(InputError, match=r"s2/second\.npy: received 12 samples, expected 11; mend the file or `responses\.samples`"):
+        open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=samples)
+
+
+def test_lengths_are_not_asked_of_a_run_that_is_missing(folder: Path) -> None:
+    (folder / "s1" / "second.npy").unlink()
+    with pytest.raises(InputError, match=r"s1/second\.npy: run missing; every subject needs the runs first, second"):
+        find_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=None)
+
+
+def test_a_vertex_of_nan_throughout_has_no_data(folder: Path) -> None:
+    masked = run_of(0)
+    masked[:, 700] = np.nan
+    np.save(folder / "s1" / "first.npy", masked)
+    assert np.isnan(opened(folder).read("s1", "first")[:, 700]).all()
+
+
+def test_values_are_not_looked_at_when_responses_are_only_found(folder: Path) -> None:
+    with_value(np.nan, 700)(folder / "s1" / "first.npy")
+    found = find_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=[SAMPLES, SAMPLES])
+    assert found.subjects == ["s1", "s2"]

@@ -111,6 +111,11 @@ def test_no_study_is_told_the_next_step(tmp_path: Path) -> None:
         ("tr_s = 1.4", "tr_s = 0.0", "responses.tr_s: Input should be greater than 0 (received 0.0)"),
         ("tr_s = 1.4", "tr_s = inf", "responses.tr_s: Input should be a finite number (received inf)"),
         ("tr_s = 1.4", 'tr_s = "1.4 s"', "responses.tr_s: Input should be a valid number"),
+        ("samples = 100", "samples = [100]", ": Value error, responses.samples has 1 numbers for 2 runs; give one for each, or one for all"),
+        ("samples = 100", "samples = [100, 9]", "responses.samples"),
+        ("samples = 100", "samples = 100\n[encoding]\nfolds = 2", "encoding.folds"),
+        ("samples = 100", "samples = 100\n[encoding]\ntrim_start_s = -1.0", "encoding.trim_start_s: Input should be greater than or equal to 0"),
+        ("samples = 100", 'samples = 100\n[encoding]\nresponse = "spline"', "encoding.response: Input should be 'fir' or 'hrf'"),
         ("samples = 100", "samples = 100\n[encoding]\nalphas = []", "encoding.alphas: List should have at least 1 item"),
         ("samples = 100", "samples = 100\n[encoding]\nalphas = [1.0, 0.0]", "encoding.alphas.1: Input should be greater than 0 (received 0.0)"),
     ],
@@ -168,3 +173,16 @@ def test_a_layer_named_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(LAYERS.replace("layer = 25", "layer = 3"), encoding="utf-8")
     with pytest.raises(InputError, match="layers must differ"):
         Study.open(tmp_path)
+
+
+@pytest.mark.parametrize("samples", ["samples = 100", "samples = [100, 90]", ""])
+def test_samples_may_be_one_number_a_number_a_run_or_left_to_the_files(tmp_path: Path, samples: str) -> None:
+    config = open_study(tmp_path, MINIMAL.replace("samples = 100", samples)).config
+    assert config.responses.samples == {"samples = 100": 100, "samples = [100, 90]": [100, 90], "": None}[samples]
+
+
+def test_encoding_settings_leave_out_where_models_are_fitted(tmp_path: Path) -> None:
+    first = open_study(tmp_path, MINIMAL + "[encoding]\nfolds = 6\n").config.encoding
+    second = open_study(tmp_path, MINIMAL + '[encoding]\nfolds = 6\ndevice = "cuda"\n').config.encoding
+    assert first.settings() == second.settings()
+    assert first.settings()["folds"] == 6

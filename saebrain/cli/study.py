@@ -52,7 +52,11 @@ def simulate(study: StudyArgument = None) -> None:
 def encode(
     study: StudyArgument = None,
     select: Annotated[
-        str | None, typer.Option(help="One selection: all, nuisance, or a label such as semantic/place. Otherwise the standard ones.")
+        str | None,
+        typer.Option(
+            help="One selection: all, nuisance, a label such as semantic/place, features:12,15, list:NAME, density<0.01, r>0.1, "
+            "or several joined by + (either) and & (both). Otherwise the standard ones."
+        ),
     ] = None,
     layer: LayerOption = None,
     as_json: JsonOption = False,
@@ -66,8 +70,8 @@ def encode(
         selections = None
     else:
         opened = open_study(study, layer)
-        with console.status(f"Encoding '{escape(select)}'"):
-            encode_one(opened, select)
+        with bar("Encoding", "parts") as report:
+            encode_one(opened, select, report)
         selections = [select]
     figures = encoding_figures(opened, selections)
     if as_json:
@@ -114,10 +118,12 @@ def _print_encoding(figures: dict[str, Any]) -> None:
     subjects = map(escape, figures["subjects"])
     table = Table(Column("selection", no_wrap=True), "features", "r", "r of its features", *subjects, title="Encoding, mean over predicted cortex")
     for name, row in figures["selections"].items():
-        cells = [f"{value:.3f}" for value in row["r_by_subject"].values()]
-        own = "-" if row["r_features"] is None else f"{row['r_features']:.3f}"
-        table.add_row(name, f"{row['n_features']:,}", f"{row['r']:.3f}", own, *cells)
+        table.add_row(escape(name), f"{row['n_features']:,}", *map(_r, [row["r"], row["r_features"], *row["r_by_subject"].values()]))
     Console().print(table)
+
+
+def _r(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _print_summary(figures: dict[str, Any]) -> None:
@@ -128,12 +134,13 @@ def _print_summary(figures: dict[str, Any]) -> None:
         f"L0 {figures['l0']:.0f}, {figures['dead_fraction']:.1%} dead ({figures['quality_measured_on']})",
         highlight=False,
     )
+    share = "-" if figures["fraction_of_peak"] is None else f"{figures['fraction_of_peak']:.0%}"
     out.print(
         f"{figures['n_subjects']} subjects x {figures['n_samples']:,} samples x {figures['n_vertices']:,} vertices; r all {figures['r_all']:.3f}, "
-        f"semantic {figures['r_semantic']:.3f}, nuisance {figures['r_nuisance']:.3f}; semantic reaches {figures['fraction_of_peak']:.0%} of all",
+        f"semantic {_r(figures['r_semantic'])}, nuisance {figures['r_nuisance']:.3f}; semantic reaches {share} of all",
         highlight=False,
     )
     table = Table("subcategory", "features", "r in predicted parcels", "r in other parcels")
     for name, row in figures["subcategories"].items():
-        table.add_row(name, str(row["n_features"]), f"{row['r_predicted']:.3f}", f"{row['r_other']:.3f}")
+        table.add_row(name, str(row["n_features"]), _r(row["r_predicted"]), _r(row["r_other"]))
     out.print(table)

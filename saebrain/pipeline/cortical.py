@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from saebrain.errors import InputError
 from saebrain.pipeline.results import read_result, result_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
 from saebrain.pipeline.summary import in_parcels, predicted_cortex
@@ -24,11 +25,15 @@ DIFFERENCES = {"all-minus-nuisance": (ALL, NUISANCE), "semantic-minus-nuisance":
 
 @dataclass(frozen=True)
 class CorticalMap:
-    """r at every vertex, a row per subject; NaN where there is no data."""
+    """r at every vertex, a row per subject; NaN where there is no data.
+
+    absent : why there is nothing at all, if so.
+    """
 
     subjects: list[str]
     r: Float[np.ndarray, "subjects vertices"]
     n_features: int
+    absent: str | None = None
 
     def of(self, subject: str | None) -> Float[np.ndarray, " vertices"]:
         """One subject's map, or the mean over subjects (None)."""
@@ -53,9 +58,9 @@ def selection_map(study: Study, selection: str, part: Part = "whole") -> Cortica
     """
     if selection in DIFFERENCES:
         more, less = (read_result(study, name) for name in DIFFERENCES[selection])
-        return CorticalMap(more.subjects, more.r - less.r, more.info["n_features"])
+        return CorticalMap(more.subjects, more.r - less.r, more.info["n_features"], more.absent)
     result = read_result(study, selection)
-    return CorticalMap(result.subjects, result.r_features if part == "features" else result.r, result.info["n_features"])
+    return CorticalMap(result.subjects, result.r_features if part == "features" else result.r, result.info["n_features"], result.absent)
 
 
 def has_parts(selection: str) -> bool:
@@ -81,9 +86,18 @@ class BestCategory:
 
 
 def best_category(study: Study, subject: str | None, threshold: float) -> BestCategory:
-    """The subcategory with the largest r (of its features' part) at every vertex where that is above 0 and reaches ``threshold``."""
-    paths = subcategories(study_codebook(study))
-    r = np.stack([selection_map(study, path, "features").of(subject) for path in paths])
+    """The subcategory with the largest r (of its features' part) at every vertex where that is above 0 and reaches ``threshold``.
+
+    Raises
+    ------
+    InputError
+        If no subcategory has features.
+    """
+    maps = {path: selection_map(study, path, "features") for path in subcategories(study_codebook(study))}
+    paths = [path for path, found in maps.items() if found.absent is None]
+    if not paths:
+        raise InputError("no semantic subcategory has active features, so none can be best anywhere; label some, then run: python -m saebrain encode")
+    r = np.stack([maps[path].of(subject) for path in paths])
     best = np.where(np.isnan(r).any(axis=0), np.nan, r.max(axis=0))
     index = np.where((best > 0) & (best >= threshold), np.nan_to_num(r, nan=-np.inf).argmax(axis=0), -1)
     return BestCategory(paths, index.astype(np.int16), best)

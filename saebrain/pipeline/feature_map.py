@@ -13,9 +13,9 @@ from scipy import sparse
 from saebrain import design
 from saebrain.maps import correlation_map, deviation, haemodynamic, standardised
 from saebrain.pipeline.state import check
-from saebrain.responses import VERTICES, Responses
+from saebrain.pipeline.timing import study_responses
 from saebrain.store import read_table
-from saebrain.study import EncodingSection, ResponsesSection, Study
+from saebrain.study import EncodingSection, Study
 
 MOST_READERS = 4
 """Runs of responses that are read at the same time; each takes its size in memory twice."""
@@ -26,15 +26,16 @@ class _Run:
     """One run as tokens, words and samples."""
 
     first_token: int
+    samples: int
     word_of_token: Int[np.ndarray, " tokens"]
     downsampling: sparse.csr_array
 
     @classmethod
-    def of(cls, name: str, words: pd.DataFrame, tokens: pd.DataFrame, response: ResponsesSection, section: EncodingSection) -> _Run:
+    def of(cls, name: str, samples: int, words: pd.DataFrame, tokens: pd.DataFrame, tr_s: float, section: EncodingSection) -> _Run:
         rows = np.flatnonzero(tokens["run"] == name)
         onset = words.loc[words["run"] == name, "onset_s"].to_numpy()
-        matrix = design.downsampling(onset, samples=response.samples, tr_s=response.tr_s, how=section.downsampling)
-        return cls(int(rows[0]), tokens["word"].to_numpy()[rows], sparse.csr_array(matrix.astype(np.float32)))
+        matrix = design.downsampling(onset, samples=samples, tr_s=tr_s, how=section.downsampling)
+        return cls(int(rows[0]), samples, tokens["word"].to_numpy()[rows], sparse.csr_array(matrix.astype(np.float32)))
 
 
 class FeatureMapper:
@@ -51,13 +52,13 @@ class FeatureMapper:
         check(study, "responses")
         words = read_table(study.words, f"python -m saebrain stimulus {study.folder}", ["run", "onset_s"])
         tokens = read_table(study.tokens, f"python -m saebrain activations {study.folder}", ["run", "word"])
-        self._section, self._response = study.config.encoding, study.config.responses
-        self._runs = [_Run.of(name, words, tokens, self._response, self._section) for name in study.run_names]
-        # Checked by the responses step: not read again in full here.
-        subjects = sorted(path.name for path in study.responses.iterdir() if path.is_dir() and not path.name.startswith("."))
-        vertices = VERTICES[self._response.space]
-        self._responses = Responses(study.responses, subjects, study.run_names, self._response.tr_s, self._response.samples, vertices)
-        pairs = [(subject, run) for subject in subjects for run in study.run_names]
+        self._section = study.config.encoding
+        self._responses = study_responses(study)  # checked by the responses step: not read again in full here
+        self._runs = [
+            _Run.of(name, samples, words, tokens, self._responses.tr_s, self._section)
+            for name, samples in zip(study.run_names, self._responses.samples, strict=True)
+        ]
+        pairs = [(subject, run) for subject in self.subjects for run in study.run_names]
         with ThreadPoolExecutor(MOST_READERS) as readers:
             found = readers.map(lambda pair: deviation(self._responses.read(*pair)), pairs)
             self._deviation = dict(zip(pairs, found, strict=True))
@@ -102,4 +103,4 @@ class FeatureMapper:
             how=self._section.pooling,
         )
         course = design.standardise((run.downsampling @ pooled).toarray().astype(np.float32), unit=False)
-        return standardised(haemodynamic(course, [self._response.samples], self._response.tr_s))[:, 0]
+        return standardised(haemodynamic(course, [run.samples], self._responses.tr_s))[:, 0]

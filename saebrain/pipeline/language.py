@@ -22,6 +22,7 @@ from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.models import LanguageModel, check_layers, load_model, resolve_device, unembedding
 from saebrain.pipeline.checking import check_codes
+from saebrain.pipeline.timing import check_length, stated_samples
 from saebrain.progress import Report
 from saebrain.sae import formats
 from saebrain.sae.quality import measure
@@ -56,20 +57,13 @@ def stimulus(study: Study, report: Report) -> None:
             )
         else:
             words = read_words(path, run=run.name, language=run.language, tier=run.tier, strip=run.strip)
-        _check_length(words, study)
+        if lengths := stated_samples(study):
+            check_length(words, lengths[number], study.config.responses.tr_s)
         runs.append(words)
         report(number + 1, len(section.runs))
     table = pd.concat(runs, ignore_index=True)
     check_words(table)
     write_table(study.words, table)
-
-
-def _check_length(words: pd.DataFrame, study: Study) -> None:
-    length = study.config.responses.samples * study.config.responses.tr_s
-    last = float(words["onset_s"].iloc[-1])
-    if last >= length:
-        run = words["run"].iloc[0]
-        raise InputError(f"run {run!r}: last word at {last:.1f} s, but its responses end at {length:.1f} s; check word times, `tr_s` and `samples`")
 
 
 def activations(study: Study, report: Report) -> None:

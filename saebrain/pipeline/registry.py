@@ -128,9 +128,10 @@ STEPS = {
             unit="fits",
             run="encode:encode",
             needs=("labels", "responses"),
-            config=lambda s: s.config.encoding.model_dump(),
+            config=lambda s: s.config.encoding.settings(),
             inputs=lambda s: [],
             outputs=lambda s: [s.features / "parcels.parquet", *_results(s)],
+            version=2,
         ),
         Step(
             name="summary",

@@ -13,8 +13,8 @@ from saebrain.atomic import write_array, write_json
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.pipeline.selection import SIMULATED, simulated_subjects, study_codebook, subcategories
+from saebrain.pipeline.timing import check_length, stated_samples, study_responses
 from saebrain.progress import Report
-from saebrain.responses import Responses, open_responses
 from saebrain.store import read_table
 from saebrain.study import Study
 from saebrain.surface.atlas import desikan_killiany
@@ -25,13 +25,10 @@ def responses(study: Study, report: Report) -> None:
     """Simulate the responses, or check those that are there if the study has no [simulation]."""
     if study.simulated:
         simulated_responses(study, report)
-    open_study_responses(study)
-
-
-def open_study_responses(study: Study) -> Responses:
-    """The responses of a study, checked."""
-    section = study.config.responses
-    return open_responses(study.responses, study.run_names, space=section.space, tr_s=section.tr_s, samples=section.samples)
+    found = study_responses(study, check=True)
+    words = read_table(study.words, "python -m saebrain stimulus", ["run", "onset_s"])
+    for samples, (_, group) in zip(found.samples, words.groupby("run", sort=False), strict=True):
+        check_length(group, samples, found.tr_s)
 
 
 def simulated_responses(study: Study, report: Report) -> None:
@@ -50,9 +47,10 @@ def simulated_responses(study: Study, report: Report) -> None:
     predicted = {path: list(codebook.predicted(path)) for path in subcategories(codebook)}
     truth = simulate.plant(subjects, atlas.labels, list(atlas.parcels), predicted, rng)
     resting = simulate.resting_bold()
-    if len(resting) != response.samples:
+    if any(samples != len(resting) for samples in stated_samples(study) or []):
         raise InputError(f"responses.samples = {response.samples}: the resting-state recording has {len(resting)}; set samples to that")
-    signals = {run: _signals(study, group, tokens[tokens["run"] == run], truth.signals) for run, group in words.groupby("run", sort=False)}
+    by_run = tokens.groupby("run", sort=False)
+    signals = {run: _signals(study, group, by_run.get_group(run), truth.signals, len(resting)) for run, group in words.groupby("run", sort=False)}
     done, total = 0, len(subjects) * len(signals)
     _clear(study)
     for subject in subjects:
@@ -73,7 +71,7 @@ def _clear(study: Study) -> None:
     shutil.rmtree(study.responses, ignore_errors=True)
 
 
-def _signals(study: Study, words: pd.DataFrame, tokens: pd.DataFrame, names: list[str]) -> Float[np.ndarray, "samples signals"]:
+def _signals(study: Study, words: pd.DataFrame, tokens: pd.DataFrame, names: list[str], samples: int) -> Float[np.ndarray, "samples signals"]:
     assert study.config.simulation is not None
     lexicon = load_lexicon(study.resolve(study.config.simulation.lexicon))
     surprisal = word_surprisal(tokens, len(words))
@@ -81,9 +79,8 @@ def _signals(study: Study, words: pd.DataFrame, tokens: pd.DataFrame, names: lis
     values = {**indicators, "word rate": np.ones(len(words)), "surprisal": surprisal - surprisal.mean()}
     if missing := [name for name in names if name not in values]:
         raise InputError(f"lexicon {study.config.simulation.lexicon}: no words for {', '.join(missing)}, which the codebook has; list some")
-    response = study.config.responses
-    onset = words["onset_s"].to_numpy()
-    return np.column_stack([simulate.convolved(onset, values[name].astype(float), samples=response.samples, tr_s=response.tr_s) for name in names])
+    onset, tr_s = words["onset_s"].to_numpy(), study.config.responses.tr_s
+    return np.column_stack([simulate.convolved(onset, values[name].astype(float), samples=samples, tr_s=tr_s) for name in names])
 
 
 def _write_truth(study: Study, truth: simulate.Truth, signals: dict[str, np.ndarray], strength: float) -> None:

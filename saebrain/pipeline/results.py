@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,16 @@ from jaxtyping import Float
 
 from saebrain.atomic import write_array, write_json
 from saebrain.errors import MissingStepError
-from saebrain.pipeline.steps import digest, read_record
+from saebrain.pipeline.selection import canonical, depends_on, study_codebook
+from saebrain.pipeline.steps import digest, fingerprint, read_record
 from saebrain.scores import Scores
 from saebrain.store import read_table, write_table
 from saebrain.study import Study
 from saebrain.surface.atlas import Atlas, parcel_means
 from saebrain.taxonomy import Codebook
+
+VERSION = 2
+"""Of the model: raised when the same settings give other scores."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,26 @@ class Result:
     def subjects(self) -> list[str]:
         return list(self.info["subjects"])
 
+    @property
+    def absent(self) -> str | None:
+        """Why there is nothing to score, if so; then all r are NaN."""
+        reason = self.info.get("absent")
+        return None if reason is None else str(reason)
+
 
 def result_folder(study: Study, selection: str) -> Path:
-    """Where the result of a selection stands: a hash of what it depends on."""
-    upstream = {name: read_record(study, name).get("key") for name in ("codes", "labels", "responses")}
-    return study.encoding / digest({"selection": selection, "encoding": study.config.encoding.model_dump(), **upstream})
+    """Where the result of a selection stands: a hash of what it depends on.
+
+    Raises
+    ------
+    InputError
+        If the selection is not understood.
+    """
+    name = canonical(selection, study_codebook(study))
+    upstream: dict[str, Any] = {step: read_record(study, step).get("key") for step in ("codes", "labels", "responses")}
+    if files := depends_on(name, study):
+        upstream["files"] = {term: fingerprint(Path(path)) for term, path in files.items()}
+    return study.encoding / digest({"selection": name, "version": VERSION, "encoding": study.config.encoding.settings(), **upstream})
 
 
 def read_result(study: Study, selection: str) -> Result:
@@ -57,9 +77,11 @@ def read_result(study: Study, selection: str) -> Result:
     ------
     MissingStepError
         If it has not been computed for the study as it is now.
+    InputError
+        If the selection is not understood.
     """
     folder = result_folder(study, selection)
-    command = f"python -m saebrain encode {study.folder} --select {selection}"
+    command = f"python -m saebrain encode {study.folder} --select {shlex.quote(selection)}"
     try:
         info = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         arrays = [np.load(folder / name, allow_pickle=False) for name in ("r.npy", "r_features.npy")]
@@ -81,7 +103,16 @@ def _parcel_rows(atlas: Atlas, scores: dict[str, Scores]) -> Iterator[pd.DataFra
         )
 
 
-def write_result(study: Study, selection: str, n_features: int, scores: dict[str, Scores], codebook: Codebook, atlas: Atlas) -> None:
+def write_absent(study: Study, selection: str, reason: str, subjects: list[str], codebook: Codebook, atlas: Atlas) -> None:
+    """Write the result of a selection that has nothing to score: NaN throughout, and the reason."""
+    nothing = np.full(len(atlas.labels), np.nan, np.float32)
+    scores = dict.fromkeys(subjects, Scores(nothing, nothing, np.zeros((0, 0), np.float32)))
+    write_result(study, selection, 0, scores, codebook, atlas, absent=reason)
+
+
+def write_result(
+    study: Study, selection: str, n_features: int, scores: dict[str, Scores], codebook: Codebook, atlas: Atlas, *, absent: str | None = None
+) -> None:
     """Write a result folder; result.json comes last, so that a folder that has one is complete."""
     folder = result_folder(study, selection)
     write_array(folder / "r.npy", np.stack([score.r for score in scores.values()]))
@@ -92,11 +123,12 @@ def write_result(study: Study, selection: str, n_features: int, scores: dict[str
         {
             "selection": selection,
             "n_features": n_features,
+            "absent": absent,
             "subjects": list(scores),
             "runs": study.run_names,
             "simulated": study.simulated,
             "codebook": codebook.version,
-            "settings": study.config.encoding.model_dump(),
+            "settings": study.config.encoding.settings(),
             "alphas": {subject: np.unique(score.alphas).tolist() for subject, score in scores.items()},
         },
     )

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from saebrain import design
 from saebrain.codes import SparseCodes
+from saebrain.pipeline.timing import check_length, run_samples
 from saebrain.store import read_table
 from saebrain.study import Study
 from saebrain.tokens import word_surprisal
@@ -39,9 +40,11 @@ def load_stimulus(study: Study, codes: SparseCodes) -> Stimulus:
     """Words, codes and nuisance bands of a study, ready for kernels."""
     words = read_table(study.words, "python -m saebrain stimulus")
     tokens = read_table(study.tokens, "python -m saebrain activations")
-    section, response = study.config.encoding, study.config.responses
+    section, tr_s = study.config.encoding, study.config.responses.tr_s
+    lengths = run_samples(study)
     pooled, down, nuisance = {}, {}, []
-    for run, group in words.groupby("run", sort=False):
+    for samples, (run, group) in zip(lengths, words.groupby("run", sort=False), strict=True):
+        check_length(group, samples, tr_s)
         rows = np.flatnonzero((tokens["run"] == run).to_numpy())
         inside = (codes.token >= rows[0]) & (codes.token <= rows[-1])
         pooled[run] = design.pool_tokens(
@@ -53,7 +56,7 @@ def load_stimulus(study: Study, codes: SparseCodes) -> Stimulus:
             n_features=codes.n_features,
             how=section.pooling,
         )
-        down[run] = design.downsampling(group["onset_s"].to_numpy(), samples=response.samples, tr_s=response.tr_s, how=section.downsampling)
+        down[run] = design.downsampling(group["onset_s"].to_numpy(), samples=samples, tr_s=tr_s, how=section.downsampling)
         bands = design.nuisance(group, word_surprisal(tokens.iloc[rows], len(group)))
         nuisance.append(design.standardise(down[run] @ bands, unit=True))
-    return Stimulus([response.samples] * len(pooled), words, pooled, down, np.concatenate(nuisance))
+    return Stimulus(lengths, words, pooled, down, np.concatenate(nuisance))

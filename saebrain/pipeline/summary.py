@@ -18,6 +18,7 @@ from saebrain.atomic import write_json
 from saebrain.labels import agreed
 from saebrain.pipeline.results import Result, read_result
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
+from saebrain.pipeline.timing import run_samples
 from saebrain.progress import Report
 from saebrain.sae.formats.layout import read_config
 from saebrain.store import read_table
@@ -41,7 +42,8 @@ def compute(study: Study) -> dict[str, Any]:
     held_out = card.get("held_out") or quality
     results = {name: read_result(study, name) for name in (ALL, "semantic", NUISANCE)}
     cortex = predicted_cortex(study)
-    r = {name: _mean_r(result.r, cortex) for name, result in results.items()}
+    r = {name: _mean_r(result.r, cortex) for name, result in results.items() if result.absent is None}
+    semantic = float(r["semantic"].mean()) if "semantic" in r else None
     labels = read_table(study.labels, "python -m saebrain labels")
     return {
         "title": study.config.title,
@@ -60,16 +62,16 @@ def compute(study: Study) -> dict[str, Any]:
         "n_runs": len(study.run_names),
         "n_subjects": len(results[ALL].subjects),
         "subjects": results[ALL].subjects,
-        "n_samples": len(study.run_names) * study.config.responses.samples,
+        "n_samples": sum(run_samples(study)),
         "tr_s": study.config.responses.tr_s,
         "n_vertices": int(results[ALL].r.shape[1]),
         "n_vertices_scored": int(np.isfinite(results[ALL].r).all(axis=0).sum()),
         "r_all": float(r[ALL].mean()),
-        "r_semantic": float(r["semantic"].mean()),
+        "r_semantic": semantic,
         "r_nuisance": float(r[NUISANCE].mean()),
         "r_by_subject": {name: dict(zip(results[ALL].subjects, map(float, values), strict=True)) for name, values in r.items()},
         "r_best_vertices": float(np.nanpercentile(results[ALL].r, BEST_PERCENTILE, axis=1).mean()),
-        "fraction_of_peak": float(r["semantic"].mean() / r[ALL].mean()),
+        "fraction_of_peak": None if semantic is None else semantic / float(r[ALL].mean()),
         "simulated": study.simulated,
         "strength": study.config.simulation.strength if study.config.simulation else None,
         "codebook": codebook.version,
@@ -93,6 +95,9 @@ def encoding_figures(study: Study, selections: list[str] | None = None) -> dict[
     for name in selections or standard_selections(study_codebook(study)):
         result = read_result(study, name)
         subjects = result.subjects
+        if result.absent is not None:
+            figures[name] = {"n_features": 0, "absent": result.absent, "r": None, "r_features": None, "r_by_subject": dict.fromkeys(subjects)}
+            continue
         r = _mean_r(result.r, cortex)
         figures[name] = {
             "n_features": result.info["n_features"],
@@ -115,7 +120,9 @@ def in_parcels(atlas: Atlas, names: tuple[str, ...]) -> Bool[np.ndarray, " verti
 
 
 def subcategory(study: Study, path: str, result: Result, atlas: Atlas) -> dict[str, Any]:
-    """Mean r of a subcategory's features (their part of the prediction) in the parcels it predicts and in all others."""
+    """Mean r of a subcategory's features (their part of the prediction) in the parcels it predicts and in all others; None if it has none."""
+    if result.absent is not None:
+        return {"n_features": 0, "absent": result.absent, "r_predicted": None, "r_other": None, "by_subject": {}}
     predicted = in_parcels(atlas, study_codebook(study).predicted(path))
     other = (atlas.labels >= 0) & ~predicted
     inside, outside = _mean_r(result.r_features, predicted), _mean_r(result.r_features, other)

@@ -14,7 +14,7 @@ from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import cortex, data, plots
 from saebrain.ui.frame import export_name, link
 from saebrain.ui.selection import View
-from saebrain.ui.text import MEAN, category, whose
+from saebrain.ui.text import MEAN, category, plain, whose
 
 SHOWN = {"selection": "One selection of features", "categories": "The best subcategory"}
 PARTS = {"whole": "whole prediction", "features": "its features' part"}
@@ -95,6 +95,8 @@ def controls(view: View, study: Study) -> Controls:
 def selection(study: Study, controls: Controls) -> None:
     """The map of one selection or difference, its parcels, its exports."""
     found = data.selection_map(study, controls.selection, controls.part)
+    if found.absent is not None:
+        st.warning(f"Nothing to show: {plain(found.absent)}", icon=":material/hide_source:")
     values = found.of(controls.subject)
     difference = controls.selection in cortical.DIFFERENCES
     end = cortical.reach(values) if difference else data.shared_reach(study)

@@ -67,13 +67,13 @@ def claims(figures: dict[str, Any]) -> None:
     rows = [
         (
             "r, semantic features alone",
-            f"{figures['r_semantic']:.3f}",
+            "absent" if figures["r_semantic"] is None else f"{figures['r_semantic']:.3f}",
             "0.285",
             f"The abstract gives one r beside the 94%; ours for all features is {figures['r_all']:.3f}.",
         ),
         (
             "Semantic r as a share of all features' r",
-            f"{figures['fraction_of_peak']:.0%}",
+            "absent" if figures["fraction_of_peak"] is None else f"{figures['fraction_of_peak']:.0%}",
             "94%",
             "The paper's peak is its own; ours is all features of this layer.",
         ),

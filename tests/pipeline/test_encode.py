@@ -13,16 +13,21 @@ from sklearn.linear_model import Ridge
 from wordfreq import zipf_frequency
 
 from saebrain import design, simulate
-from saebrain.encoding import delayed_kernel, leave_one_run_out, linear_kernel
+from saebrain.encoding.score import leave_one_run_out
 from saebrain.errors import InputError, MissingStepError
 from saebrain.maps import standardised
 from saebrain.pipeline import steps
-from saebrain.pipeline.encode import Problem, encode_one
+from saebrain.pipeline.cortical import best_category, selection_map
+from saebrain.pipeline.encode import encode, encode_one
+from saebrain.pipeline.feature_lists import save_list
+from saebrain.pipeline.problem import Problem
 from saebrain.pipeline.registry import STEPS
-from saebrain.pipeline.results import read_result
-from saebrain.pipeline.selection import select, subcategories
-from saebrain.pipeline.summary import in_parcels
-from saebrain.store import read_table
+from saebrain.pipeline.results import read_result, result_folder
+from saebrain.pipeline.selection import EmptySelection, subcategories
+from saebrain.pipeline.summary import compute, encoding_figures, in_parcels
+from saebrain.pipeline.timing import run_samples
+from saebrain.progress import silent
+from saebrain.store import read_table, write_table
 from saebrain.study import Study
 from saebrain.surface.atlas import parcel_means
 from tests.studies import configure, copy_study, hashes, quiet
@@ -33,8 +38,8 @@ EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 4
 
 
 @pytest.fixture(scope="module")
-def problem(demo_study: Path) -> Problem:
-    return Problem.load(Study.open(demo_study))
+def problem(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    return Problem.load(Study.open(copy_study(demo_study, tmp_path_factory.mktemp("studies") / "study")))
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +64,8 @@ def null(problem: Problem) -> np.ndarray:
     ]
     found = []
     for name in subcategories(problem.codebook):
-        courses = problem.stimulus.courses(select(name, problem.labels, problem.codebook), unit=False)
-        kernel = delayed_kernel(linear_kernel(courses), lengths, problem.delays)
         predicted = in_parcels(problem.atlas, problem.codebook.predicted(name))[drawn]
-        scores = leave_one_run_out(kernel, problem.nuisance, noise, lengths, labels[drawn], alphas)
+        scores = leave_one_run_out(problem.kernel(name), problem.nuisance, noise, problem.layout.folds, labels[drawn], alphas)
         found.append([score.r_features[predicted].mean() - score.r_features[~predicted].mean() for score in scores])
     return np.array(found).reshape(len(found), EXPERIMENTS, SUBJECTS)
 
@@ -75,7 +78,7 @@ def difference(problem: Problem, study: Study, name: str) -> np.ndarray:
 
 
 def test_every_subcategory_is_predicted_best_where_it_was_planted(problem: Problem, planted: np.ndarray) -> None:
-    assert planted.shape == (5, len(problem.measured))
+    assert planted.shape == (5, len(problem.measured.subjects))
     assert ((planted > 0).sum(axis=1) >= 2).all()
 
 
@@ -156,7 +159,7 @@ def test_from_tables_to_r_by_another_way(null_study: Path, tmp_path: Path) -> No
     pooled = pooled.reindex(pd.MultiIndex.from_frame(words[["run", "index"]]), columns=chosen, fill_value=0).fillna(0)
     bits = tokens.groupby(["run", "word"])["surprisal_bits"].sum().reindex(pooled.index)
     bands = np.column_stack([np.ones(len(words)), words["word"].str.count(r"\w"), [zipf_frequency(word, "en") for word in words["word"]], bits])
-    tr_s, samples = study.config.responses.tr_s, study.config.responses.samples
+    tr_s, samples = study.config.responses.tr_s, run_samples(study)[0]
     blocks, nuisance, y = [], [], []
     for run, group in words.groupby("run", sort=False):
         rows = group.index.to_numpy()
@@ -197,11 +200,11 @@ def unit_trace(blocks: list[np.ndarray]) -> np.ndarray:
 def test_best_parcel_is_where_the_haemodynamic_course_correlates_most(problem: Problem) -> None:
     table = read_table(problem.study.features / "parcels.parquet", "")
     assert table["feature"].tolist() == list(range(len(problem.labels)))
-    kernel = design.haemodynamic_response(np.arange(0, 32, problem.responses.tr_s))
+    kernel = design.haemodynamic_response(np.arange(0, 32, problem.study.config.responses.tr_s))
     for feature in table["parcel_r"].nlargest(3).index:
         courses = np.split(problem.stimulus.courses(np.array([feature]), unit=False)[:, 0], 3)
-        r = np.zeros((len(problem.measured), 3, len(problem.atlas)))
-        for row, measured in enumerate(problem.measured.values()):
+        r = np.zeros((len(problem.measured.subjects), 3, len(problem.atlas)))
+        for row, measured in enumerate(problem.measured.vertices.values()):
             for run, part in enumerate(np.split(parcel_means(measured, problem.atlas), 3)):
                 course = np.convolve(courses[run], kernel)[: len(part)]
                 r[row, run] = [np.corrcoef(course, column)[0, 1] for column in part.T]
@@ -216,18 +219,62 @@ def test_unknown_selection_is_refused_before_anything_is_read(null_study: Path, 
         encode_one(Study.open(null_study), "semantic/plaice")
 
 
-def test_selection_without_features_says_what_to_do(problem: Problem) -> None:
-    labels = problem.labels.replace("semantic/place", "unclear")
-    with pytest.raises(InputError, match=r"'semantic/place': no feature bears this label; label some first, or choose another"):
-        select("semantic/place", labels, problem.codebook)
+def test_selections_are_filed_by_what_they_mean(null_study: Path, tmp_path: Path) -> None:
+    """One folder however a selection is written, and another when a saved list has changed."""
+    study = Study.open(copy_study(null_study, tmp_path / "study"))
+    assert result_folder(study, "syntactic + semantic/place") == result_folder(study, "semantic/place+syntactic")
+    save_list(study, "mine", [3, 4])
+    before = result_folder(study, "list:mine")
+    save_list(study, "mine", [3, 5])
+    assert result_folder(study, "list:mine") != before
+    assert result_folder(study, "features:3,5") != result_folder(study, "features:3,4")
 
 
-def test_selections_are_labels_with_all_below_them(problem: Problem) -> None:
-    own = select("semantic", problem.labels, problem.codebook)
-    assert {label.partition("/")[0] for label in problem.labels[own]} == {"semantic"}
-    assert set(own) > set(select("semantic/place", problem.labels, problem.codebook))
-    assert len(select("all", problem.labels, problem.codebook)) == len(problem.labels)
-    assert len(select("nuisance", problem.labels, problem.codebook)) == 0
+def test_any_selection_can_be_scored(null_study: Path, tmp_path: Path) -> None:
+    study = Study.open(copy_study(null_study, tmp_path / "study"))
+    seen: list[tuple[int, int]] = []
+    name = "semantic/place&density<0.01 + features:3"
+    result = encode_one(study, name, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (9, 9)  # six alphas, three runs
+    assert result.info["selection"] == "density<0.01&semantic/place+features:3"
+    assert result.info["n_features"] == len(Problem.load(study).select(name)) > 1
+    assert encoding_figures(study, [name])["selections"][name]["r"] == pytest.approx(float(np.nanmean(result.r)), abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def without_places(null_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study in which no feature is labelled semantic/place, encoded."""
+    study = Study.open(copy_study(null_study, tmp_path_factory.mktemp("studies") / "study", without=("encoding",)))
+    labels = read_table(study.labels, "")
+    write_table(study.labels, labels.assign(label=labels["label"].replace("semantic/place", "unclear")))
+    encode(study, silent)
+    return study
+
+
+def test_category_without_features_is_reported_and_the_others_are_scored(without_places: Study, null_study: Path) -> None:
+    absent = read_result(without_places, "semantic/place")
+    assert absent.absent == "selection 'semantic/place': no feature bears this label; label some first, or choose another category"
+    assert absent.info["n_features"] == 0 and np.isnan(absent.r).all() and absent.parcels["r"].isna().all()
+    for name in ("semantic/emotion", "nuisance"):
+        np.testing.assert_allclose(read_result(without_places, name).r, read_result(Study.open(null_study), name).r, atol=1e-5)
+    with pytest.raises(EmptySelection, match="'semantic/place': no feature bears this label"):
+        encode_one(without_places, "semantic/place")
+
+
+def test_absent_category_stands_in_figures_without_r(without_places: Study) -> None:
+    figures = compute(without_places)
+    place = figures["subcategories"]["place"]
+    assert place["absent"].startswith("selection 'semantic/place'") and place["r_predicted"] is None and place["by_subject"] == {}
+    assert figures["subcategories"]["emotion"]["r_predicted"] is not None and figures["r_semantic"] is not None
+    row = encoding_figures(without_places)["selections"]["semantic/place"]
+    assert (row["n_features"], row["r"], row["r_by_subject"]) == (0, None, {"sim-01": None})
+
+
+def test_absent_category_is_best_nowhere(without_places: Study) -> None:
+    best = best_category(without_places, None, 0.0)
+    assert "semantic/place" not in best.paths and len(best.paths) == 4
+    assert best.measured.sum() > 18_000
+    assert selection_map(without_places, "semantic/place").absent is not None
 
 
 def test_results_of_another_layer_are_not_taken_for_this_one(null_study: Path, tmp_path: Path) -> None:
