@@ -156,6 +156,41 @@ class EncodingSection(_Section):
         return self.model_dump(exclude={"device"})
 
 
+class AnnotationSection(_Section):
+    """Who labels which features, and where labels are kept."""
+
+    database: str = ""
+    """URL of PostgreSQL or SQLite; ``$NAME``: the URL in that environment variable; empty: annotations.db in the study folder."""
+    login: Literal["names", "oidc"] = "names"
+    """Whoever opens the dashboard chooses a name, or signs in at an OpenID Connect provider and needs a role."""
+    random: int = Field(200, ge=0)
+    """Features of the stratified random sample, which is what agreement is reported on."""
+    overlap: int = Field(100, ge=0)
+    """How many of them several people label."""
+    annotators_each: int = Field(2, ge=2)
+    """How many people those are."""
+    repeats: float = Field(0.05, ge=0, le=0.5)
+    """Share of an annotator's work that is shown again, unannounced, to see whether the same person still says the same."""
+    repeat_after: int = Field(20, ge=1)
+    """Labels of the annotator between a feature and its repeat, at least."""
+    impact: int = Field(50, ge=0)
+    """Features that predict responses best, besides the sample."""
+    assign: dict[Literal["overlap", "random", "impact", "disagreement"], list[str]] = {}
+    """Who works on a queue, by names; a queue that is not named is open to all."""
+    claim_minutes: float = Field(60, gt=0)
+    """After so long, what was shown to an annotator and not answered is offered to others."""
+    suggestions: Literal["off", "after"] = "off"
+    """Whether an annotator sees the machine's label, once their own is saved."""
+    seed: int = 0
+    """Of the random sample."""
+
+    @model_validator(mode="after")
+    def _overlap_is_part(self) -> Self:
+        if self.overlap > self.random:
+            raise ValueError(f"overlap {self.overlap} is larger than random {self.random}, of which it is a part; make it at most that")
+        return self
+
+
 class LayerSection(_Section):
     """A further layer of the model, with a SAE of its own."""
 
@@ -173,7 +208,7 @@ class StudyConfig(_Section):
     more_layers: list[LayerSection] = []
     """Layers to compare with the model's ``layer``, which is the one that a study is opened at."""
     sae: str
-    """Folder with cfg.json and sae_weights.safetensors."""
+    """Folder with cfg.json and sae_weights.safetensors or another layout that is known (docs/saes.md), or ``hf:OWNER/REPOSITORY/FOLDER@REVISION``."""
     sae_check: Literal["stop", "warn", "off"] = "stop"
     """What is done when the SAE does not fit the hidden states: refuse to encode, encode and say so, or do not look."""
     sae_folders: list[str] = []
@@ -183,6 +218,7 @@ class StudyConfig(_Section):
     simulation: SimulationSection | None = None
     labels: LabelsSection = LabelsSection()
     encoding: EncodingSection = EncodingSection()
+    annotation: AnnotationSection = AnnotationSection()
 
     @model_validator(mode="after")
     def _samples_for_every_run(self) -> Self:
@@ -299,6 +335,11 @@ class Study:
     @property
     def labels(self) -> Path:
         return self.features / "labels.parquet"
+
+    @property
+    def human_labels(self) -> Path:
+        """Labels that people gave, as published from the annotation database."""
+        return self.features / "human.parquet"
 
     @property
     def summary(self) -> Path:

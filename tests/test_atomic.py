@@ -103,3 +103,13 @@ def test_arrays_are_written_without_pickle(tmp_path: Path) -> None:
         write_array(path, np.array([{}], dtype=object))
     np.testing.assert_array_equal(np.load(path, allow_pickle=False), array)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_can_be_read_by_whom_the_user_lets_read(tmp_path: Path) -> None:
+    """Whatever mode the writer gives it."""
+    with replacing(tmp_path / "file") as temporary:
+        temporary.unlink()
+        temporary.write_text("")
+        temporary.chmod(0o600)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode

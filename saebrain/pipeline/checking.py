@@ -16,6 +16,7 @@ from torch import Tensor
 from saebrain.activations import hidden_states
 from saebrain.errors import InputError
 from saebrain.models import LanguageModel, check_layers, load_model
+from saebrain.pipeline.sae_source import sae_source
 from saebrain.progress import OpenBar, Report
 from saebrain.sae import formats
 from saebrain.sae.base import SAE
@@ -61,11 +62,13 @@ class Checked:
     model: str
     layer: int
     text: str
+    weights_sha256: str
 
     @property
     def record(self) -> dict[str, Any]:
         """The content of quality.json."""
-        return {**record(self.verdict.quality, text=self.text, ce=self.verdict.ce), "model": self.model, "layer": self.layer, **judged(self.verdict)}
+        about = {"model": self.model, "layer": self.layer, "weights_sha256": self.weights_sha256}
+        return {**record(self.verdict.quality, text=self.text, ce=self.verdict.ce), **about, **judged(self.verdict)}
 
 
 def judged(verdict: Verdict) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def check_sae(plan: CheckPlan, progress: OpenBar) -> Checked:
     everywhere = range(model.n_layers + 1)
     left_out = 1 - quality.n_tokens / states.n_tokens
     verdict = check(sae, quality, sample, layer, ce=ce, left_out=left_out, further=lambda: states.sample(everywhere))
-    return Checked(verdict, model.name, layer, documents)
+    return Checked(verdict, model.name, layer, documents, sae.metadata["weights_sha256"])
 
 
 def quality_path(name: str) -> Path:
@@ -156,7 +159,7 @@ def check_codes(study: Study, sae: SAE, quality: Quality, shards: Shards) -> dic
         message = f"SAE {study.config.sae} does not fit the hidden states of layer {layer}. {verdict.sentence}"
         if mode == "stop":
             raise InputError(
-                f"{message} Try other layers: python -m saebrain sae check {study.resolve(study.config.sae)} --model {study.config.model.source} "
+                f"{message} Try other layers: python -m saebrain sae check {sae_source(study)} --model {study.config.model.source} "
                 f'--layer {layer}; or go on all the same with sae_check = "warn" in study.toml'
             )
         _log.warning("%s", message)

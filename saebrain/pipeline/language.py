@@ -22,6 +22,7 @@ from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.models import LanguageModel, check_layers, load_model, resolve_device, unembedding
 from saebrain.pipeline.checking import check_codes
+from saebrain.pipeline.sae_source import sae_source
 from saebrain.pipeline.timing import check_length, stated_samples
 from saebrain.progress import Report
 from saebrain.sae import formats
@@ -95,7 +96,7 @@ def activations(study: Study, report: Report) -> None:
 
 def codes(study: Study, report: Report) -> None:
     """Write codes.parquet, and how well the SAE reconstructs this study's own text."""
-    sae = formats.read(study.resolve(study.config.sae)).on(resolve_device(study.config.model.device))
+    sae = formats.read(sae_source(study)).on(resolve_device(study.config.model.device))
     shards = Shards.open(study.activations)
     check_fit(study, sae.d_in, sae.metadata, shards)
     layer = study.layer
@@ -106,7 +107,7 @@ def codes(study: Study, report: Report) -> None:
             spill.add(feature, token, value)
         quality = measure(sae, (_ordinary(states, limit).to(sae.b_dec.device) for states in _states(shards, layer)))
         verdict = check_codes(study, sae, quality, shards)
-    about = {"n_features": sae.n_features, "k": getattr(sae, "k", None), "layer": layer, "model": shards.index["model"]}
+    about = {"n_features": sae.n_features, "k": getattr(sae, "k", None), "layer": layer, "model": shards.index["model"], "weights_sha256": sae.metadata["weights_sha256"]}
     write_json(study.features / "quality.json", {**vars(quality), **about, **verdict})
 
 
@@ -129,7 +130,7 @@ def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards)
 
 def features(study: Study, report: Report) -> None:
     """Write features.parquet (statistics, logit effects) and contexts.parquet."""
-    sae = formats.read(study.resolve(study.config.sae))
+    sae = formats.read(sae_source(study))
     tokens = read_table(study.tokens, "python -m saebrain activations", ["run", "word"])
     encoded = CodesFile(study.features / "codes.parquet", "python -m saebrain sae encode", n_features=sae.n_features)
     statistics, contexts = feature_steps.Statistics(encoded.index, len(tokens)), feature_steps.TopContexts(tokens)

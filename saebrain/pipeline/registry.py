@@ -6,18 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from saebrain.pipeline.results import result_folder
+from saebrain.pipeline.sae_source import sae_files
 from saebrain.pipeline.selection import simulated_subjects, standard_selections, study_codebook
 from saebrain.pipeline.steps import Step
-from saebrain.sae.formats.layout import files
 from saebrain.study import Study
 
 
 def _run_files(study: Study) -> list[Path]:
     return [study.resolve(run.source) for run in study.config.stimulus.runs]
-
-
-def _sae_files(study: Study) -> list[Path]:
-    return files(study.resolve(study.config.sae))
 
 
 def _shards(study: Study) -> list[Path]:
@@ -85,7 +81,7 @@ STEPS = {
             run="language:codes",
             needs=("activations",),
             config=lambda s: [s.config.sae, s.config.sae_check],
-            inputs=_sae_files,
+            inputs=sae_files,
             outputs=lambda s: [s.features / "codes.parquet", s.features / "quality.json"],
         ),
         Step(

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from saebrain.errors import InputError
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.sae_figures import Measurement, Text, measurement, number, read_json, whole
+from saebrain.pipeline.sae_source import sae_folder
 from saebrain.pipeline.steps import is_done
 from saebrain.sae.formats.layout import identify
 from saebrain.store import read_table
@@ -88,7 +89,7 @@ class Progress:
 
 def known_saes(study: Study) -> list[KnownSAE]:
     """The study's own SAEs, those that are shipped for its model, and those of ``sae_folders``; by layer, runs in progress last."""
-    own = {study.at(layer).resolve(study.at(layer).config.sae).resolve(): layer for layer in study.layers}
+    own = {sae_folder(study.at(layer)).resolve(): layer for layer in study.layers}
     found = [replace(_read(folder), own=True, layer=layer) for folder, layer in own.items()]
     found = [replace(sae, measured=(*sae.measured, *_on_study(study.at(sae.layer)))) for sae in found if sae.layer is not None]
     model = _model(study) or next((sae.model for sae in found if sae.model), None)

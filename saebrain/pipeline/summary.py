@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from saebrain.atomic import write_json
 from saebrain.labels import agreed
 from saebrain.pipeline.results import Result, read_result
+from saebrain.pipeline.sae_source import sae_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
 from saebrain.pipeline.timing import run_samples
 from saebrain.progress import Report
@@ -38,7 +39,7 @@ def compute(study: Study) -> dict[str, Any]:
     """All figures, from the results on disk."""
     codebook, atlas = study_codebook(study), desikan_killiany()
     quality = json.loads((study.features / "quality.json").read_text(encoding="utf-8"))
-    card = read_config(study.resolve(study.config.sae)).get("metadata", {})
+    card = read_config(sae_folder(study)).get("metadata", {})
     held_out = card.get("held_out") or quality
     results = {name: read_result(study, name) for name in (ALL, "semantic", NUISANCE)}
     cortex = predicted_cortex(study)

@@ -58,11 +58,8 @@ class Hub:
         InputError
             If the hub does not answer, or has no such repository or revision.
         """
-        folder = PurePosixPath(self.folder)
-        # No wildcards: a repository may hold hundreds of SAEs. The config one folder up names the model.
-        wanted = [str(folder / name) for name in FILES] + ([str(folder.parent / "config.json")] if self.folder else [])
         try:
-            snapshot = Path(huggingface_hub.snapshot_download(self.repo, revision=self.revision, allow_patterns=wanted))
+            snapshot = self._snapshot(local_files_only=False)
         except Exception as error:  # of many kinds: the hub's, the network's, the cache's
             reason = " ".join(str(error).split())
             raise InputError(
@@ -70,3 +67,16 @@ class Hub:
                 "or copy the folder here by other means and name it instead"
             ) from error
         return snapshot / self.folder, snapshot.name if snapshot.parent.name == "snapshots" else self.revision
+
+    def cached(self) -> Path | None:
+        """The folder of a SAE that has been downloaded before, without asking the hub; None if it has not."""
+        try:
+            return self._snapshot(local_files_only=True) / self.folder
+        except (OSError, ValueError):  # LocalEntryNotFoundError is both
+            return None
+
+    def _snapshot(self, *, local_files_only: bool) -> Path:
+        folder = PurePosixPath(self.folder)
+        # No wildcards: a repository may hold hundreds of SAEs. The config one folder up names the model.
+        wanted = [str(folder / name) for name in FILES] + ([str(folder.parent / "config.json")] if self.folder else [])
+        return Path(huggingface_hub.snapshot_download(self.repo, revision=self.revision, allow_patterns=wanted, local_files_only=local_files_only))

@@ -32,9 +32,9 @@ def read(source: Path | str, *, input_scale: float | None = None) -> SAE:
         folder, origin = Path(source), {"path": str(source)}
     layout = identify(folder)
     sae = READERS[layout.format](layout, input_scale)
-    metadata = sae.metadata | described(sae)
+    metadata = sae.metadata | described(sae) | {"weights_sha256": _sha256(layout.weights)}
     if not isinstance(metadata.get("source"), dict):  # one that is ours already says where it came from
-        metadata["source"] = {"format": layout.format, **origin, "sha256": _sha256(layout.weights)}
+        metadata["source"] = {"format": layout.format, **origin, "sha256": metadata["weights_sha256"]}
     return replace(sae, metadata=metadata)
 
 

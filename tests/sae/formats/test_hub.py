@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
@@ -28,7 +29,11 @@ class Client:
         self.snapshot = cache / "models--maker--saes" / "snapshots" / COMMIT
         self.asked: list[tuple[str, str | None]] = []
 
-    def __call__(self, repo_id: str, *, revision: str | None = None, allow_patterns: list[str]) -> str:
+    def __call__(self, repo_id: str, *, revision: str | None = None, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        if local_files_only:
+            if not self.snapshot.is_dir():
+                raise LocalEntryNotFoundError("not in the cache")
+            return str(self.snapshot)
         self.asked.append((repo_id, revision))
         for path in self.repository.rglob("*"):
             name = path.relative_to(self.repository).as_posix()
@@ -77,6 +82,13 @@ def test_a_sae_at_the_root(client: Client) -> None:
     assert client.downloaded == {CONFIG, WEIGHTS}
 
 
+def test_the_hash_of_the_weights_is_that_of_the_file_read(client: Client, tmp_path: Path) -> None:
+    found = formats.read("hf:maker/saes/gpt2/layer_8")
+    formats.write(found, tmp_path / "mine")
+    again = formats.read(tmp_path / "mine")
+    assert again.metadata["weights_sha256"] == hashlib.sha256((tmp_path / "mine" / WEIGHTS).read_bytes()).hexdigest()
+
+
 def test_where_it_came_from_is_kept_when_it_is_written(client: Client, tmp_path: Path) -> None:
     found = formats.read("hf:maker/saes/gpt2/layer_8")
     formats.write(found, tmp_path / "mine")
@@ -119,3 +131,10 @@ def test_a_hub_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.Monk
     assert str(caught.value).startswith("hf:maker/saes/gpt2: cannot be downloaded (LocalEntryNotFoundError: Cannot find an appropriate cached")
     assert "check name, revision and network, or copy the folder here" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_has_been_downloaded_is_found_without_asking(client: Client) -> None:
+    hub = Hub.parse("hf:maker/saes/gpt2/layer_8")
+    assert hub.cached() is None
+    formats.read("hf:maker/saes/gpt2/layer_8")
+    assert hub.cached() == client.snapshot / "gpt2" / "layer_8"
