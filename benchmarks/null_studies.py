@@ -16,7 +16,7 @@ from scipy import signal
 from saebrain.design import delayed
 from saebrain.encoding.kernels import Fir, finished, linear_kernel
 from saebrain.encoding.layout import Layout
-from saebrain.encoding.score import leave_one_run_out
+from saebrain.encoding.scorer import Scorer, TargetScores
 from saebrain.inference import matched
 from saebrain.inference.autocorrelation import block_length, decorrelation_length
 from saebrain.inference.multiple import p_values
@@ -35,7 +35,6 @@ DRAWS = 99
 RUNS = [150, 150, 150]
 LAYOUT = Layout.by_run(RUNS)
 VERTICES = 12
-ONE_PARCEL = np.zeros(VERTICES, int)
 DELAYS = [2, 3, 4, 5]
 ALPHAS = [0.1, 1.0, 10.0, 100.0]
 WORDS_PER_SAMPLE = 3
@@ -176,21 +175,32 @@ EXPERIMENTS: dict[str, Experiment] = {f.__name__: f for f in (encoding, kept_pre
 
 
 def _features_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:
-    """The one place that knows the encoding model: r of the features' part of the held-out prediction."""
-
-    def score(versions: Sequence[np.ndarray]) -> np.ndarray:
-        scores = leave_one_run_out(features, nuisance, versions, LAYOUT.folds, ONE_PARCEL, ALPHAS)
-        return np.stack([each.r_features for each in scores])
-
-    return score
+    """r of the features' part of the held-out prediction."""
+    scorer = _scorer(features, nuisance)
+    return lambda versions: _scores(scorer, versions).r_features.mean(axis=0).reshape(len(versions), -1)
 
 
 def _gain_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:
+    """What features add to the r of the nuisance bands."""
+    both, alone = _scorer(features, nuisance), _scorer(None, nuisance)
+
     def score(versions: Sequence[np.ndarray]) -> np.ndarray:
-        both, alone = (leave_one_run_out(part, nuisance, versions, LAYOUT.folds, ONE_PARCEL, ALPHAS) for part in (features, None))
-        return np.stack([a.r - b.r for a, b in zip(both, alone, strict=True)])
+        gain = _scores(both, versions).r - _scores(alone, versions).r
+        return np.asarray(gain.mean(axis=0).reshape(len(versions), -1))
 
     return score
+
+
+def _scorer(features: np.ndarray | None, nuisance: np.ndarray) -> Scorer:
+    return Scorer(features, nuisance, LAYOUT.folds, ALPHAS, n_targets=DRAWS * VERTICES, keep=True, device="cpu")
+
+
+def _scores(scorer: Scorer, versions: Sequence[np.ndarray]) -> TargetScores:
+    """One alpha for the vertices of each version, chosen anew, as for those of a parcel."""
+    y = np.concatenate(versions, axis=1)
+    loss = scorer.losses([(y, np.arange(y.shape[1]))])
+    shared = loss.reshape(len(LAYOUT.folds), len(ALPHAS), len(versions), -1).sum(axis=3).argmin(axis=1)
+    return scorer.score(y, np.repeat(shared, y.shape[1] // len(versions), axis=1))
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, alpha: float = 1.0) -> np.ndarray:
