@@ -11,6 +11,6 @@ with frame("cortex") as study:
     view = View("cortex")
     controls = cortex_page.controls(view, study)
     if controls.show == "categories":
-        cortex_page.categories(study, controls)
+        cortex_page.categories(view, study, controls)
     else:
-        cortex_page.selection(study, controls)
+        cortex_page.selection(view, study, controls)

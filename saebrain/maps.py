@@ -1,13 +1,20 @@
-"""Cortical maps of single features, computed on demand: nothing of features x vertices is stored."""
+"""Cortical maps of single features, computed on demand: nothing of features x vertices is stored.
+
+Three kinds. Correlation: r of the feature's haemodynamic course with every vertex. Weight: what a fitted encoding model
+multiplies the feature with. Contribution: which share of the response's variance the feature's part of that model's
+prediction accounts for.
+"""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from scipy import special
 
 from saebrain.design import haemodynamic_weights
+from saebrain.inference.multiple import fdr
 
 ROWS_AT_ONCE = 16
 """Samples of a run that are worked on while they are in the processor's cache."""
@@ -51,3 +58,54 @@ def correlation_map(
     With x of mean 0 and unit deviation, r = x . y / (n sd(y)): one pass over the responses, which need not be centred.
     """
     return np.asarray((course.astype(np.float32) @ measured) / (len(course) * deviation), np.float32)
+
+
+def group_t(maps: Float[np.ndarray, "subjects vertices"]) -> Float[np.ndarray, " vertices"]:
+    """Student's t of the mean over subjects against 0, n - 1 degrees of freedom; NaN with one subject, or where all agree exactly."""
+    n = len(maps)
+    if n < 2:
+        return np.full(maps.shape[1], np.nan, np.float32)
+    error = maps.std(axis=0, ddof=1) / np.sqrt(n)
+    return np.asarray(np.divide(maps.mean(axis=0), error, out=np.full(maps.shape[1], np.nan, np.float32), where=error > 0), np.float32)
+
+
+def significant(
+    observed: Float[np.ndarray, " vertices"], null_deviation: Float[np.ndarray, " vertices"], q: float = 0.05
+) -> Bool[np.ndarray, " vertices"]:
+    """Where r differs from 0 at a false discovery rate of q (Benjamini and Hochberg 1995), two-sided.
+
+    p = 2 Phi(-|r| / s), with s the deviation of r under the null hypothesis at that vertex. Taken from courses that were
+    turned round within their runs, s is as wide as the memory of course and response makes it: with as many independent
+    samples as there are TRs it would be several times narrower.
+    """
+    known = np.isfinite(observed) & (null_deviation > 0)
+    z = np.divide(np.abs(observed), null_deviation, out=np.zeros(len(observed)), where=known)
+    p = np.where(known, 2 * special.ndtr(-z), np.nan)
+    return np.asarray(np.nan_to_num(fdr(p), nan=1.0) <= q)
+
+
+def dual_weights(
+    kernel: Float[np.ndarray, "samples samples"], y: Float[np.ndarray, "samples vertices"], alpha: float
+) -> Float[np.ndarray, "samples vertices"]:
+    """A = (K + alpha I)^-1 Y of kernel ridge regression. With K = X X^T the weights of X are X^T A (Saunders et al. 1998)."""
+    regular = kernel.astype(np.float32, copy=True)
+    regular[np.diag_indices(len(regular))] += np.float32(alpha)
+    return np.asarray(np.linalg.solve(regular, y), np.float32)
+
+
+def weight_map(delayed: Float[np.ndarray, "samples delays"], dual: Float[np.ndarray, "samples vertices"]) -> Float[np.ndarray, "delays vertices"]:
+    """Weights w = x^T A of one feature's delayed courses, in the unit of the fitted responses per unit of the course."""
+    return np.asarray(delayed.T.astype(np.float32) @ dual, np.float32)
+
+
+def contribution_map(
+    delayed: Float[np.ndarray, "samples delays"], weights: Float[np.ndarray, "delays vertices"], y: Float[np.ndarray, "samples vertices"]
+) -> Float[np.ndarray, " vertices"]:
+    """Share of a response's variance that a feature's part of the prediction accounts for.
+
+    The product measure (Pratt 1987): sum_d w_d (x_d . y) / (y . y), with columns of mean 0. Over all columns of a model it
+    adds up to R^2; a single one may be negative. NaN at vertices without data (y = 0).
+    """
+    shared = np.einsum("dv,dv->v", weights, delayed.T.astype(np.float32) @ y)
+    power = np.einsum("tv,tv->v", y, y)
+    return np.asarray(np.divide(shared, power, out=np.full(len(power), np.nan, np.float32), where=power > 0), np.float32)

@@ -63,6 +63,11 @@ def selection_map(study: Study, selection: str, part: Part = "whole") -> Cortica
     return CorticalMap(result.subjects, result.r_features if part == "features" else result.r, result.info["n_features"], result.absent)
 
 
+def is_computed(study: Study, selection: str) -> bool:
+    """Whether the result of a selection, or both of a difference, are there."""
+    return all((result_folder(study, name) / "result.json").is_file() for name in DIFFERENCES.get(selection, (selection,)))
+
+
 def has_parts(selection: str) -> bool:
     """Whether a selection's own part can be told from the whole prediction: it has features, and is no difference."""
     return selection != NUISANCE and selection not in DIFFERENCES

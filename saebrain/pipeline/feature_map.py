@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from saebrain import design
 from saebrain.maps import correlation_map, deviation, haemodynamic, standardised
 from saebrain.pipeline.state import check
 from saebrain.pipeline.timing import study_responses
+from saebrain.responses import Responses
 from saebrain.store import read_table
 from saebrain.study import EncodingSection, Study
 
@@ -67,6 +70,15 @@ class FeatureMapper:
     def subjects(self) -> list[str]:
         return self._responses.subjects
 
+    @property
+    def responses(self) -> Responses:
+        """The responses behind the maps."""
+        return self._responses
+
+    def deviation(self, subject: str, run: str) -> Float[np.ndarray, " vertices"]:
+        """How much every vertex varies in a run; NaN where there is no data."""
+        return self._deviation[subject, run]
+
     def courses(self, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> list[Float[np.ndarray, " samples"]]:
         """A feature's course in every run: pooled over words, downsampled, convolved with the haemodynamic response, standardised.
 
@@ -90,6 +102,39 @@ class FeatureMapper:
                     [correlation_map(course, self._responses.read(subject, run), self._deviation[subject, run]) for run, course in courses], axis=0
                 )
         return maps
+
+    def mean_maps(self, codes: Sequence[tuple[Int[np.ndarray, " codes"], Float[np.ndarray, " codes"]]]) -> Float[np.ndarray, "features vertices"]:
+        """The mean over subjects of the maps of several features; the responses are read once for all of them."""
+        courses = np.stack([np.concatenate(self.courses(token, value)) for token, value in codes])
+        ends = np.cumsum([0, *self._responses.samples])
+        total = np.zeros((len(codes), self._responses.vertices), np.float32)
+        runs = np.zeros(len(codes))
+        for run, (a, b) in zip(self._responses.runs, pairwise(ends), strict=True):
+            own = courses[:, a:b]
+            runs += own.any(axis=1)
+            for subject in self.subjects:
+                total += (own @ self._responses.read(subject, run)) / ((b - a) * self._deviation[subject, run])
+        return np.where(runs[:, None] > 0, total / (len(self.subjects) * np.maximum(runs, 1)[:, None]), np.nan).astype(np.float32)
+
+    def words(self, run: str, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> pd.Series:
+        """Activation of a feature at the words of a run, the sum over a word's tokens, by index of the word within the run."""
+        own = self._runs[self._responses.runs.index(run)]
+        inside = (token >= own.first_token) & (token < own.first_token + len(own.word_of_token))
+        word = own.word_of_token[token[inside] - own.first_token]
+        return pd.Series(value[inside], word).groupby(level=0).sum()
+
+    def parcel_courses(self, run: str, vertices: Int[np.ndarray, " some"]) -> Float[np.ndarray, "subjects samples"]:
+        """Mean response over some vertices with data in a run, standardised, in every subject."""
+        rows = []
+        for subject in self.subjects:
+            kept = vertices[np.isfinite(self._deviation[subject, run][vertices])]
+            rows.append(np.asarray(self._responses.read(subject, run)[:, kept], np.float32).mean(axis=1))
+        return standardised(np.stack(rows, axis=1)).T
+
+    @property
+    def tr_s(self) -> float:
+        """Time between samples, in seconds."""
+        return self._responses.tr_s
 
     def _course(self, run: _Run, token: Int[np.ndarray, " codes"], value: Float[np.ndarray, " codes"]) -> Float[np.ndarray, " samples"]:
         inside = (token >= run.first_token) & (token < run.first_token + len(run.word_of_token))

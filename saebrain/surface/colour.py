@@ -8,6 +8,9 @@ every common form of colour blindness.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float, Num, UInt8
 
@@ -25,7 +28,10 @@ _LAB_FROM_LMS = np.array(
 # Control points of the paths: lightness, chroma, hue (degrees).
 _BLUE_ARM = [(0.965, 0.0, 230.0), (0.66, 0.2, 247.0), (0.41, 0.152, 264.0)]
 _RED_ARM = [(0.965, 0.0, 64.0), (0.66, 0.2, 47.0), (0.41, 0.152, 30.0)]
+_PURPLE_ARM = [(0.965, 0.0, 320.0), (0.66, 0.2, 320.0), (0.38, 0.16, 315.0)]
+_GREEN_ARM = [(0.965, 0.0, 140.0), (0.66, 0.17, 142.0), (0.38, 0.11, 146.0)]
 _HEAT = [(0.96, 0.05, 105.0), (0.80, 0.20, 72.0), (0.54, 0.25, 20.0), (0.27, 0.10, -45.0)]
+_SEA = [(0.97, 0.05, 110.0), (0.82, 0.14, 150.0), (0.55, 0.11, 215.0), (0.26, 0.10, 290.0)]
 
 
 def oklab(rgb: Num[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 3"]:
@@ -88,14 +94,14 @@ def _table(lab: Float[np.ndarray, "colours 3"]) -> UInt8[np.ndarray, "colours 3"
     return table
 
 
-def _diverging() -> UInt8[np.ndarray, "256 3"]:
+def _diverging(negative: list[tuple[float, float, float]], positive: list[tuple[float, float, float]]) -> UInt8[np.ndarray, "256 3"]:
     half = LEVELS // 2
     # The middle falls between rows 127 and 128, half a step from each: sample the arms at odd half steps.
-    blue, red = (_path(arm, 2 * half)[1::2] for arm in (_BLUE_ARM, _RED_ARM))
-    return _table(np.concatenate([blue[::-1], red]))
+    below, above = (_path(arm, 2 * half)[1::2] for arm in (negative, positive))
+    return _table(np.concatenate([below[::-1], above]))
 
 
-DIVERGING: UInt8[np.ndarray, "256 3"] = _diverging()
+DIVERGING: UInt8[np.ndarray, "256 3"] = _diverging(_BLUE_ARM, _RED_ARM)
 """Negative blue, zero near white (between rows 127 and 128), positive orange to red."""
 
 SEQUENTIAL: UInt8[np.ndarray, "256 3"] = _table(_path(_HEAT, LEVELS))
@@ -110,3 +116,42 @@ The five were searched for in OKLab: any two are at least 0.21 apart for normal 
 colour blindness (Machado et al. 2009), and all are at least 0.09 from every grey of the cortex.
 """
 QUALITATIVE.flags.writeable = False
+
+
+Sides = Literal["both", "one"]
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """A colour map by name: for values on both sides of 0, or on one."""
+
+    name: str
+    sides: Sides
+    table: UInt8[np.ndarray, "256 3"]
+
+
+PALETTES = (
+    Palette("blue-red", "both", DIVERGING),
+    Palette("purple-green", "both", _diverging(_PURPLE_ARM, _GREEN_ARM)),
+    Palette("heat", "one", SEQUENTIAL),
+    Palette("sea", "one", _table(_path(_SEA, LEVELS))),
+)
+"""The first of each kind is the default."""
+
+
+def palette(name: str | None, sides: Sides) -> Palette:
+    """A colour map of one kind; the kind's default if no name is given.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name and kind.
+    """
+    of_kind = {each.name: each for each in PALETTES if each.sides == sides}
+    if name is None:
+        return next(iter(of_kind.values()))
+    if name not in of_kind:
+        raise InputError(
+            f"colour map {name!r}: for {'both sides' if sides == 'both' else 'one side'} of 0 there are {', '.join(of_kind)}; choose one"
+        )
+    return of_kind[name]

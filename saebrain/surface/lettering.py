@@ -37,7 +37,7 @@ class Pen:
         room: int | None = None,
     ) -> None:
         """Write one line at a place, by default centred below it; made smaller, then cut, to fit into ``room`` pixels."""
-        text, size = _fit(_one_line(text), max(size, _LEAST_SIZE), weight, room)
+        text, size = fit(text, size, weight, room)
         if not text:
             return
         # Drawn at its final size, Pillow would place every letter at a whole pixel and so space them unevenly.
@@ -74,6 +74,19 @@ class Pen:
 def text_length(text: str, size: int, weight: int = 400) -> int:
     """Length in pixels of a line that `Pen.write` writes."""
     return _length(_one_line(text), max(size, _LEAST_SIZE), weight)
+
+
+def fit(text: str, size: int, weight: int, room: int | None) -> tuple[str, int]:
+    """One line and its size so that it takes at most ``room`` pixels: down to 7 tenths of the size, then cut."""
+    text, size = _one_line(text), max(size, _LEAST_SIZE)
+    if room is None or _length(text, size, weight) <= room:
+        return text, size
+    size = max(_LEAST_SIZE, math.ceil(size * 0.7), size * room // _length(text, size, weight))
+    kept, line = text, text
+    while kept and (length := _length(line, size, weight)) > room:
+        kept = kept[: min(len(kept) - 1, len(kept) * room // length)]
+        line = kept.rstrip() + _one_line("…")
+    return line, size
 
 
 def nice_ticks(low: float, high: float, most: int = 7) -> list[float]:
@@ -131,18 +144,6 @@ def _one_line(text: str) -> str:
     if _source_sans() is None:
         return unicodedata.normalize("NFKD", line.translate(_ASCII)).encode("ascii", "ignore").decode()
     return line
-
-
-def _fit(text: str, size: int, weight: int, room: int | None) -> tuple[str, int]:
-    """Text and size so that the line takes at most ``room`` pixels: down to 7 tenths of the size, then cut."""
-    if room is None or _length(text, size, weight) <= room:
-        return text, size
-    size = max(_LEAST_SIZE, math.ceil(size * 0.7), size * room // _length(text, size, weight))
-    kept, line = text, text
-    while kept and (length := _length(line, size, weight)) > room:
-        kept = kept[: min(len(kept) - 1, len(kept) * room // length)]
-        line = kept.rstrip() + _one_line("…")
-    return line, size
 
 
 def _length(text: str, size: int, weight: int) -> int:

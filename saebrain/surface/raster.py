@@ -84,6 +84,8 @@ class PixelTable:
         Corners of the triangle seen at each sample. A sample beside the mesh repeats another of its pixel.
     weights : float32 (2, samples, pixels)
         Barycentric weights of the first two corners; the third is what is missing to 1.
+    scale : float
+        Pixels per mm.
     """
 
     height: int
@@ -94,6 +96,7 @@ class PixelTable:
     light: Float32[np.ndarray, " pixels"]
     vertices: UInt16[np.ndarray, "3 samples pixels"] | UInt32[np.ndarray, "3 samples pixels"]
     weights: Float32[np.ndarray, "2 samples pixels"]
+    scale: float = 1.0
 
     def interpolate(self, values: Float32[np.ndarray, " vertices"]) -> Float32[np.ndarray, "samples pixels"]:
         """Values between the vertices, linear inside each triangle.
@@ -159,7 +162,7 @@ def pixel_table(mesh: Mesh, views: tuple[View, ...], width: int) -> PixelTable:
         cells.append(cell)
         left = cell.right + gap
     pixels, alpha, light, vertices, weights = (np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
-    return PixelTable(height, width, tuple(cells), pixels, alpha, light, vertices, weights)
+    return PixelTable(height, width, tuple(cells), pixels, alpha, light, vertices, weights, float(scale))
 
 
 def _cell_width(extent: Float[np.ndarray, " 2"], scale: float) -> int:

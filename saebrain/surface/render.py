@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Num, UInt8, UInt16
 
 from saebrain.errors import InputError
-from saebrain.surface.colour import DIVERGING, LEVELS, SEQUENTIAL, levels
-from saebrain.surface.mesh import check_map, fsaverage5
+from saebrain.surface.colour import LEVELS, levels, palette
+from saebrain.surface.mesh import Surfaces, check_map, fsaverage5
 from saebrain.surface.raster import FLAT_VIEWS, FOUR_VIEWS, Cell, PixelTable, pixel_table
 
 MIN_WIDTH, MAX_WIDTH = 120, 4000
@@ -30,20 +30,20 @@ _BESIDE = np.iinfo(np.int16).min  # label of a sample beside the mesh: no atlas 
 class _Canvas:
     """A pixel table and the row of the grey of the folds at each of its samples."""
 
+    surfaces: Surfaces
     table: PixelTable
     folds: UInt16[np.ndarray, "samples pixels"]
 
 
 @lru_cache(maxsize=6)
-def _canvas(surface: str, width: int) -> _Canvas:
+def _canvas(surfaces: Surfaces, surface: str, width: int) -> _Canvas:
     """About 10 MB at 1,200 pixels, 23 MB at 1,800: a few are kept."""
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise InputError(f"picture width of {width} pixels: choose between {MIN_WIDTH} and {MAX_WIDTH}")
-    surfaces = fsaverage5()
     table = pixel_table(surfaces.mesh(surface), FLAT_VIEWS if surface == "flat" else FOUR_VIEWS, width)
     depth = np.clip(table.interpolate(surfaces.curvature) / 0.08 + 0.5, 0, 1)  # a step at 0, softened over 0.08/mm
     grey = GYRUS_GREY + (SULCUS_GREY - GYRUS_GREY) * depth
-    return _Canvas(table, (_GREYS + np.rint(grey)).astype(np.uint16))
+    return _Canvas(surfaces, table, (_GREYS + np.rint(grey)).astype(np.uint16))
 
 
 def strip(
@@ -54,8 +54,10 @@ def strip(
     vmin: float | None = None,
     vmax: float | None = None,
     symmetric: bool = True,
+    colours: str | None = None,
     outlines: Int[np.ndarray, " vertices"] | None = None,
     width: int = 1200,
+    surfaces: Surfaces | None = None,
 ) -> UInt8[np.ndarray, "height width 4"]:
     """Left lateral, left medial, right medial and right lateral view of a map, side by side.
 
@@ -66,27 +68,33 @@ def strip(
     surface : str
         "inflated", "pial", "white", or "flat" (two flat maps instead of four views).
     threshold : float
-        Where abs(value) is below it the folds are shown instead.
+        Where abs(value) is below it the folds are shown instead; and where the value is negative, if the range has no negative values.
     vmin, vmax, symmetric
         The colour range, as in `limits`; diverging colours if symmetric, otherwise sequential ones.
+    colours : str, optional
+        Name of a colour map of that kind, from `saebrain.surface.colour.PALETTES`.
     outlines : int (vertices,), optional
         Parcel labels whose borders are drawn.
     width : int
         In pixels; the height follows, about a sixth of it.
+    surfaces : Surfaces, optional
+        The template; fsaverage5 if left out.
 
     Raises
     ------
     InputError
         If the map is not one number per vertex, or an option is outside its range.
     """
-    values = check_map(values, fsaverage5()).astype(np.float32)
+    template = surfaces or fsaverage5()
+    values = check_map(values, template).astype(np.float32)
     check_threshold(threshold)
     low, high = limits(values, vmin=vmin, vmax=vmax, symmetric=symmetric)
-    canvas = _canvas(surface, width)
+    canvas = _canvas(template, surface, width)
     sampled = canvas.table.interpolate(_finite(values, low, high))
-    rows = np.where(np.abs(sampled) >= threshold, levels(np.nan_to_num(sampled), low, high), canvas.folds)
+    strength = sampled if low >= 0 else np.abs(sampled)
+    rows = np.where(strength >= threshold, levels(np.nan_to_num(sampled), low, high), canvas.folds)
     rows[np.isnan(sampled)] = _GREYS + MASK_GREY
-    return _paint(canvas, rows, DIVERGING if symmetric else SEQUENTIAL, outlines)
+    return _paint(canvas, rows, palette(colours, "both" if symmetric else "one").table, outlines)
 
 
 def categories_strip(
@@ -97,6 +105,7 @@ def categories_strip(
     surface: str = "inflated",
     outlines: Int[np.ndarray, " vertices"] | None = None,
     width: int = 1200,
+    surfaces: Surfaces | None = None,
 ) -> UInt8[np.ndarray, "height width 4"]:
     """A map of categories, such as the one that predicts each vertex best, in the same views as `strip`.
 
@@ -114,16 +123,17 @@ def categories_strip(
     InputError
         If a label is no row of the palette, or as `strip`.
     """
-    labels = check_map(labels, fsaverage5())
+    template = surfaces or fsaverage5()
+    labels = check_map(labels, template)
     if labels.dtype.kind not in "iu" or len(palette) > LEVELS or labels.min() < -1 or labels.max() >= len(palette):
         raise InputError(
             f"labels of type {labels.dtype} from {labels.min()} to {labels.max()}: give integers from -1 (none) to {len(palette) - 1} (last colour)"
         )
-    canvas = _canvas(surface, width)
+    canvas = _canvas(template, surface, width)
     nearest = canvas.table.nearest(labels.astype(np.int16))
     rows = np.where(nearest >= 0, nearest, canvas.folds).astype(np.uint16)
     if measured is not None:
-        rows[~canvas.table.nearest(check_map(measured, fsaverage5()).astype(bool))] = _GREYS + MASK_GREY
+        rows[~canvas.table.nearest(check_map(measured, template).astype(bool))] = _GREYS + MASK_GREY
     return _paint(canvas, rows, palette, outlines)
 
 
@@ -134,9 +144,14 @@ def thumbnail(
     return strip(values, threshold=threshold, vmax=vmax, width=width)
 
 
-def cells(surface: str, width: int) -> tuple[Cell, ...]:
+def cells(surface: str, width: int, surfaces: Surfaces | None = None) -> tuple[Cell, ...]:
     """Where in a strip each view stands."""
-    return _canvas(surface, width).table.cells
+    return _canvas(surfaces or fsaverage5(), surface, width).table.cells
+
+
+def pixels_per_mm(surface: str, width: int, surfaces: Surfaces | None = None) -> float:
+    """The scale of a strip."""
+    return _canvas(surfaces or fsaverage5(), surface, width).table.scale
 
 
 def limits(values: Num[np.ndarray, "*axes"], *, vmin: float | None = None, vmax: float | None = None, symmetric: bool = True) -> tuple[float, float]:
@@ -170,6 +185,16 @@ def limits(values: Num[np.ndarray, "*axes"], *, vmin: float | None = None, vmax:
     return low, high
 
 
+def round_end(values: Num[np.ndarray, "*axes"]) -> float:
+    """End of the colours for a map in any unit: the 99.5th percentile of the absolute values, one digit, upwards; 1 if all are 0."""
+    finite = np.abs(values[np.isfinite(values)])
+    end = float(np.percentile(finite, 99.5)) if finite.size else 0.0
+    if not end > 0:
+        return 1.0
+    unit = 10.0 ** math.floor(math.log10(end))
+    return math.ceil(end / unit - 1e-9) * unit
+
+
 def check_threshold(threshold: float) -> None:
     """Refuse a threshold that is negative or not finite."""
     if not (math.isfinite(threshold) and threshold >= 0):
@@ -190,7 +215,7 @@ def _paint(
     """Look up the colour of each sample, average over each pixel, shade."""
     table = canvas.table
     if outlines is not None:
-        labels = check_map(outlines, fsaverage5()).astype(np.int16)
+        labels = check_map(outlines, canvas.surfaces).astype(np.int16)
         np.put(rows, _borders(canvas, labels.tobytes()), _GREYS + OUTLINE_GREY)
     lookup = np.zeros((_GREYS + 256, 4), np.uint16)
     lookup[: len(colours), :3] = colours

@@ -12,28 +12,23 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.colour import DIVERGING
-from saebrain.surface.figure import categories_png, figure_png
+from saebrain.surface.figure import category_figure, map_figure
 from saebrain.surface.gifti import func_gii, vertex_csv
 from saebrain.surface.lettering import format_ticks, nice_ticks
 from saebrain.surface.mesh import HEMISPHERES, Hemisphere, fsaverage5
-from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY
+from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY, Page
 from saebrain.surface.raster import Cell
 from saebrain.surface.render import cells
 from saebrain.ui import data
+from saebrain.ui.look import SURFACES, Look, for_viewer
 from saebrain.ui.style import PICTURE_WIDTH
 from saebrain.ui.text import escaped
+from saebrain.ui.viewer.html import viewer_html
+from saebrain.ui.viewer.payload import CategoryMap, SurfaceMap, ValueMap
 
-SURFACES = ("inflated", "pial", "white", "flat")
+__all__ = ["SURFACES", "Categories", "Look", "Scale", "category_downloads", "map_downloads", "show_categories", "show_map"]
 EXPORT_WIDTH = 2400
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a map is drawn. Below ``threshold`` (of the absolute value) the folds are shown."""
-
-    surface: str = SURFACES[0]
-    threshold: float = 0.0
-    outlines: bool = False
+_Download = tuple[str, Callable[[], bytes], str, str]  # label, content, file name, type
 
 
 @dataclass(frozen=True)
@@ -71,31 +66,36 @@ def show_categories(found: Categories, look: Look, *, alt: str) -> None:
     _show(pictures, look, alt, "".join(entries))
 
 
-def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, stem: str, title: str) -> None:
-    """Buttons for the figure (PNG on white, with title and colour bar), the map per hemisphere (GIFTI) and per vertex (CSV)."""
+def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, stem: str, title: str, name: str = "") -> None:
+    """Buttons for the figure (on white, with title and colour bar), the map per hemisphere, per vertex, and the viewer itself."""
+    shown = ValueMap(name or title, values, scale.label, scale.reach)
 
-    def figure() -> bytes:
-        return figure_png(
+    def figure() -> Page:
+        both = look.sides != "one"
+        return map_figure(
             values,
             label=scale.label,
             title=title,
             surface=look.surface,
             threshold=look.threshold,
-            vmax=scale.reach,
+            vmin=None if both else 0.0,
+            vmax=look.reach or scale.reach,
+            symmetric=both,
+            colours=look.colours,
             outlines=_outlines(look),
             width=EXPORT_WIDTH,
             background="white",
         )
 
     table = ("CSV", lambda: vertex_csv(values, desikan_killiany()).encode(), f"{stem}_vertices.csv", "text/csv")
-    _downloads([("PNG", figure, f"{stem}.png", "image/png"), *_gifti(values, stem, title), table])
+    _downloads([*_figures(figure, stem), *_gifti(values, stem, title), table, _interactive(shown, look, stem, title)])
 
 
-def category_downloads(found: Categories, look: Look, *, stem: str, title: str) -> None:
-    """Buttons for the figure (PNG on white, with title and legend) and the index of the category per hemisphere (GIFTI)."""
+def category_downloads(found: Categories, look: Look, *, stem: str, title: str, shown: CategoryMap | None = None) -> None:
+    """Buttons for the figure (on white, with title and legend), the index of the category per hemisphere, and the viewer itself."""
 
-    def figure() -> bytes:
-        return categories_png(
+    def figure() -> Page:
+        return category_figure(
             found.index,
             found.palette,
             found.names,
@@ -109,15 +109,33 @@ def category_downloads(found: Categories, look: Look, *, stem: str, title: str) 
         )
 
     index = np.where(found.measured, found.index, np.nan)
-    _downloads([("PNG", figure, f"{stem}.png", "image/png"), *_gifti(index, stem, title)])
+    interactive = [] if shown is None else [_interactive(shown, look, stem, title)]
+    _downloads([*_figures(figure, stem), *_gifti(index, stem, title), *interactive])
+
+
+def _figures(figure: Callable[[], Page], stem: str) -> list[_Download]:
+    return [
+        ("PNG", lambda: figure().png(), f"{stem}.png", "image/png"),
+        ("SVG", lambda: figure().svg(), f"{stem}.svg", "image/svg+xml"),
+        ("PDF", lambda: figure().pdf(), f"{stem}.pdf", "application/pdf"),
+    ]
+
+
+def _interactive(shown: SurfaceMap, look: Look, stem: str, title: str) -> _Download:
+    def content() -> bytes:
+        return viewer_html({"map": shown}, fsaverage5(), desikan_killiany(), title=title, look=for_viewer(look)).encode()
+
+    return ("HTML", content, f"{stem}.html", "text/html")
 
 
 _HELP = {
-    "PNG": "The figure on white, with title and legend.",
+    "PNG": "The figure on white, with title and legend, at 300 dots per inch.",
+    "SVG": "The same, with text that can be edited.",
+    "PDF": "The same, with text that can be edited.",
     "GIFTI": "The map of one hemisphere on fsaverage5, for Connectome Workbench, FreeSurfer and others.",
     "CSV": "A row a vertex, with its parcel.",
+    "HTML": "The interactive viewer as a file of its own, for a talk or a supplement.",
 }
-_Download = tuple[str, Callable[[], bytes], str, str]  # label, content, file name, type
 
 
 def _gifti(values: Float[np.ndarray, " vertices"], stem: str, name: str) -> list[_Download]:

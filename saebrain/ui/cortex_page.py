@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -11,10 +13,13 @@ from saebrain.pipeline import cortical
 from saebrain.pipeline.selection import ALL, NUISANCE, study_codebook
 from saebrain.study import Study
 from saebrain.surface.colour import QUALITATIVE
-from saebrain.ui import cortex, data, plots
-from saebrain.ui.frame import export_name, link
+from saebrain.ui import data, feature_maps, plots, surface
+from saebrain.ui.frame import export_name, link, part
 from saebrain.ui.selection import View
-from saebrain.ui.text import MEAN, category, plain, whose
+from saebrain.ui.surface import SurfaceActs
+from saebrain.ui.text import MEAN, category, plain, signed, whose
+from saebrain.ui.viewer.component import Leaves
+from saebrain.ui.viewer.payload import CategoryMap, ValueMap
 
 SHOWN = {"selection": "One selection of features", "categories": "The best subcategory"}
 PARTS = {"whole": "whole prediction", "features": "its features' part"}
@@ -24,7 +29,6 @@ _NAMES = {
     "all-minus-nuisance": "all features − nuisance alone",
     "semantic-minus-nuisance": "semantic − nuisance alone",
 }
-HIGHEST = 0.5
 DEFAULT_THRESHOLD = {"selection": 0.0, "categories": 0.1}
 
 
@@ -36,7 +40,7 @@ class Controls:
     selection: str
     part: cortical.Part
     subject: str | None
-    look: cortex.Look
+    subjects: list[str]
 
     @property
     def whose(self) -> str:
@@ -56,9 +60,6 @@ def controls(view: View, study: Study) -> Controls:
     chosen = view.choice("select", [*options, *study_codebook(study).paths], ALL)
     part = view.choice("part", list(PARTS), "whole")
     subject = view.choice("subject", [MEAN, *subjects], MEAN)
-    surface = view.choice("surface", cortex.SURFACES, cortex.SURFACES[0])
-    threshold = view.number("threshold", 0.0, HIGHEST, DEFAULT_THRESHOLD[show])
-    outlines = view.flag("outlines", False)
     st.segmented_control(
         "Show", list(SHOWN), format_func=SHOWN.__getitem__, required=True, label_visibility="collapsed", **view.widget("show", show, "selection")
     )
@@ -77,39 +78,42 @@ def controls(view: View, study: Study) -> Controls:
             **view.widget("part", part, "whole"),
         )
     place.selectbox("Subject", [MEAN, *subjects], format_func=whose, **view.widget("subject", subject, MEAN))
-    second = st.columns(3, vertical_alignment="bottom")
-    second[0].slider(
-        "Threshold of |r|" if show == "selection" else "Threshold of r",
-        0.0,
-        HIGHEST,
-        step=0.01,
-        format="%.2f",
-        **view.widget("threshold", threshold, DEFAULT_THRESHOLD[show]),
-    )
-    second[1].segmented_control("Surface", cortex.SURFACES, required=True, **view.widget("surface", surface, cortex.SURFACES[0]))
-    second[2].toggle("Parcel outlines", **view.widget("outlines", outlines, False))
     effective: cortical.Part = "features" if part == "features" and cortical.has_parts(chosen) else "whole"
-    return Controls(show, chosen, effective, None if subject == MEAN else subject, cortex.Look(surface, threshold, outlines))
+    return Controls(show, chosen, effective, None if subject == MEAN else subject, subjects)
 
 
-def selection(study: Study, controls: Controls) -> None:
-    """The map of one selection or difference, its parcels, its exports."""
+@part
+def selection(view: View, study: Study, controls: Controls) -> None:
+    """The map of one selection or difference, its parcels, its exports. The viewer leafs through all that have a result."""
     found = data.selection_map(study, controls.selection, controls.part)
     if found.absent is not None:
         st.warning(f"Nothing to show: {plain(found.absent)}", icon=":material/hide_source:")
-    values = found.of(controls.subject)
-    difference = controls.selection in cortical.DIFFERENCES
-    end = cortical.reach(values) if difference else data.shared_reach(study)
+    leaves = Leaves(
+        prefix=f"{data.short_stamp(study)} {controls.part} {controls.subject or MEAN} ",
+        order=[name for name in cortical.available(study) if name == controls.selection or cortical.is_computed(study, name)],
+        title=selection_name,
+        make=lambda name: _map(study, controls, name),
+    )
+    acts = SurfaceActs(view, flip=partial(view.set, "select", default=ALL))
+    shown = leaves.make(controls.selection)
+    assert isinstance(shown, ValueMap)
+    look = surface.show(
+        "cortex map",
+        view,
+        leaves,
+        controls.selection,
+        shown,
+        acts,
+        _reads(study, controls),
+        lambda vertex: feature_maps.best_here(study, vertex, controls.subject or MEAN),
+    )
+    st.caption(_explanation(found, controls))
     name = selection_name(controls.selection)
-    label = f"Difference in r, {controls.whose}" if difference else f"r of the {_of(controls)}, {controls.whose}"
-    scale = cortex.Scale(label, end)
-    cortex.show_map(values, scale, controls.look, alt=f"{label}: {name}, on the cortex")
-    st.caption(_explanation(found, controls, difference))
     simulated = " (simulated responses)" if study.simulated else ""
     stem = export_name(study, controls.selection.replace("/", "-"), controls.part, controls.subject or MEAN)
-    cortex.map_downloads(values, scale, controls.look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
+    surface.downloads(shown, look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
     st.subheader("Parcels", anchor=False)
-    parcels = cortical.parcel_table(study, values, controls.selection)
+    parcels = cortical.parcel_table(study, shown.values, controls.selection)
     chart, table = st.columns(2, gap="large")
     with chart:
         st.vega_lite_chart(plots.parcel_chart(parcels, "Mean r over the parcel"), alt="Mean r of every parcel, left and right")
@@ -119,12 +123,39 @@ def selection(study: Study, controls: Controls) -> None:
             link("features", f"Features labelled {name}", icon=":material/blur_on:", label=controls.selection)
 
 
-def categories(study: Study, controls: Controls) -> None:
+def _map(study: Study, controls: Controls, selection: str) -> ValueMap:
+    """One selection's map; the part that the controls ask for, where it has parts."""
+    part: cortical.Part = controls.part if cortical.has_parts(selection) else "whole"
+    values = data.selection_map(study, selection, part).of(controls.subject)
+    difference = selection in cortical.DIFFERENCES
+    label = "Difference in r" if difference else f"r of the {'features’ part' if part == 'features' else 'whole prediction'}"
+    reach = cortical.reach(values) if difference else data.shared_reach(study)
+    return ValueMap(selection_name(selection), values, f"{label}, {controls.whose}", reach)
+
+
+def _reads(study: Study, controls: Controls) -> Callable[[int], str]:
+    """What the exact values at a vertex are, in words."""
+
+    def read(vertex: int) -> str:
+        r = data.selection_map(study, controls.selection, controls.part).r[:, vertex]
+        each = ", ".join(f"{subject} {signed(value, 4)}" for subject, value in zip(controls.subjects, r, strict=True))
+        return f"r = {signed(r.mean(), 4)} (mean over subjects); {each}"
+
+    return read
+
+
+@part
+def categories(view: View, study: Study, controls: Controls) -> None:
     """Which subcategory predicts each vertex best, its exports, and how often that is where the codebook predicts."""
-    best = cortical.best_category(study, controls.subject, controls.look.threshold)
-    names = [study_codebook(study)[path].name for path in best.paths]
-    found = cortex.Categories(best.index, QUALITATIVE[: len(names)], names, f"none reaches r = {controls.look.threshold:g}", best.measured)
-    cortex.show_categories(found, controls.look, alt=f"Subcategory with the largest r at each vertex, {controls.whose}")
+    shown = _best(study, controls.subject)
+    leaves = Leaves(
+        prefix=f"{data.short_stamp(study)} best ",
+        order=[MEAN, *controls.subjects],
+        title=lambda subject: f"Best subcategory, {whose(subject)}",
+        make=lambda subject: _best(study, None if subject == MEAN else subject),
+    )
+    acts = SurfaceActs(view, flip=partial(view.set, "subject", default=MEAN), threshold=DEFAULT_THRESHOLD["categories"])
+    look = surface.show("cortex categories", view, leaves, controls.subject or MEAN, shown, acts, partial(_winner, shown))
     st.caption(
         "Colour: the semantic subcategory with the largest r of its features' part of the prediction, in the held-out run, mean over runs; "
         f"{controls.whose}. "
@@ -132,11 +163,12 @@ def categories(study: Study, controls: Controls) -> None:
     )
     simulated = " (simulated responses)" if study.simulated else ""
     stem = export_name(study, "best-subcategory", controls.subject or MEAN)
-    cortex.category_downloads(found, controls.look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
+    surface.downloads(shown, look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
+    best = cortical.best_category(study, controls.subject, look.threshold)
     st.subheader("Is each subcategory best where the codebook predicts it?", anchor=False)
     table = cortical.best_category_table(study, best)
     st.dataframe(
-        table.assign(category=names).round(2),
+        table.assign(category=shown.names).round(2),
         hide_index=True,
         column_config={
             "category": "Subcategory",
@@ -153,13 +185,24 @@ def categories(study: Study, controls: Controls) -> None:
     st.caption("If vertices were won at random, the two shares would be about the same. Predicted parcels of different subcategories overlap.")
 
 
-def _of(controls: Controls) -> str:
-    return "features' part" if controls.part == "features" else "whole prediction"
+def _best(study: Study, subject: str | None) -> CategoryMap:
+    """The winner at every vertex, whatever its r: the viewer draws those below the threshold as none."""
+    best = cortical.best_category(study, subject, 0.0)
+    names = [study_codebook(study)[path].name for path in best.paths]
+    label = f"Subcategory with the largest r, {whose(subject or MEAN)}"
+    return CategoryMap(
+        f"Best subcategory, {whose(subject or MEAN)}", best.index, best.r, names, QUALITATIVE[: len(names)], "none reaches r = {}", label
+    )
 
 
-def _explanation(found: cortical.CorticalMap, controls: Controls, difference: bool) -> str:
+def _winner(shown: CategoryMap, vertex: int) -> str:
+    winner = shown.names[shown.index[vertex]] if shown.index[vertex] >= 0 else "none above 0"
+    return f"{winner}, r = {signed(shown.values[vertex], 4)}"
+
+
+def _explanation(found: cortical.CorticalMap, controls: Controls) -> str:
     held_out = "r: correlation of prediction and response in the held-out run, mean over runs. "
-    if difference:
+    if controls.selection in cortical.DIFFERENCES:
         return held_out + "The difference is what the features add to the nuisance bands (word rate, word length, word frequency, surprisal)."
     what = (
         f"{found.n_features:,} features and the nuisance bands"
