@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saebrain.pipeline.state import check
-from saebrain.ui import data, feature_list, feature_page
+from saebrain.ui import data, feature_filters, feature_list, feature_page, feature_plane
 from saebrain.ui.frame import frame, heading
 from saebrain.ui.selection import View
 
@@ -12,6 +12,7 @@ with frame("features") as study:
     check(study, "labels")
     table = data.table(study)
     view = View("features")
-    rows = feature_list.filters(view, study, table)
-    number = feature_list.choose(view, table, rows)
+    rows = feature_filters.filters(view, study, table)
+    number = feature_list.choose(view, study, table, rows)
+    feature_plane.show(view, study, table, rows, number)
     feature_page.show(view, study, table, rows, number)

@@ -138,6 +138,10 @@ class CodesFile:
         return len(self.index.active)
 
     @property
+    def n_codes(self) -> int:
+        return int(self._metadata.num_rows)
+
+    @property
     def replaced(self) -> bool:
         """Whether another file has the name by now, or none."""
         return not self.path.is_file() or _stamp(self.path) != self._stamp
@@ -178,7 +182,7 @@ class CodesFile:
 
     def _rows(self, groups: range) -> pa.Table:
         # The footer is not parsed again; a reader of its own is what lets threads read at the same time.
-        file = pq.ParquetFile(self._source, metadata=self._metadata)
+        file = pq.ParquetFile(self._source, metadata=self._metadata, page_checksum_verification=True)
         try:
             return file.read_row_groups(list(groups), columns=["feature", "token", "value"], use_threads=len(groups) > 1)
         except (pa.ArrowException, OSError) as error:

@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +157,8 @@ def _write(path: Path, parts: Iterator[SparseCodes], n_features: int, n_codes: i
     """Write parts as row groups of one size, and their index."""
     size, index, rest = rows_per_group(n_codes), Index(n_features), SCHEMA.empty_table()
     # Sorted tokens differ by little, so their differences take less than half the space.
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=["feature"], column_encoding={"token": "DELTA_BINARY_PACKED"}) as writer:
+    options: dict[str, Any] = {"use_dictionary": ["feature"], "column_encoding": {"token": "DELTA_BINARY_PACKED"}}
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True, **options) as writer:
         for codes in parts:
             index.update(codes)
             rest = pa.concat_tables([rest, pa.table([codes.feature, codes.token, codes.value], schema=SCHEMA)])

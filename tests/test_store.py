@@ -190,17 +190,60 @@ def test_codes_of_one_feature(tables: Tables) -> None:
 def test_contexts_show_their_tokens_and_activations(tables: Tables) -> None:
     store = tables.open()
     for feature in range(N_FEATURES):
-        answer = store.contexts(feature)
+        answer = store.contexts(feature, before=5, after=3)
         expected = []
         for row in tables.contexts[tables.contexts["feature"] == feature].itertuples():
             for token in range(row.start, row.stop):
                 shown = tables.tokens.loc[token, ["run", "position", "word", "text"]]
-                expected.append((row.rank, token == row.token, *shown, np.float32(tables.dense[token, feature])))
-        assert answer.columns.tolist() == ["rank", "peak", "run", "position", "word", "text", "value"]
+                expected.append((row.rank, token == row.token, *shown, np.float32(tables.dense[token, feature]), token))
+        assert answer.columns.tolist() == ["rank", "peak", "run", "position", "word", "text", "value", "token"]
         assert list(answer.itertuples(index=False, name=None)) == expected
         assert (answer[answer["peak"]]["value"] > 0).all()
         assert answer[answer["peak"]]["rank"].is_unique
     assert store.contexts(NEVER).empty
+
+
+def test_windows_are_as_wide_as_asked_and_stay_in_their_run(tables: Tables) -> None:
+    store = tables.open()
+    asked = np.array([150, 0, N_TOKENS - 1, 99, 100])  # in any order; runs are 100 tokens long
+    answer = store.windows(3, asked, before=2, after=300)
+    for window, token in enumerate(asked):
+        own = answer[answer["window"] == window]
+        first = token // 100 * 100
+        assert own["token"].tolist() == list(range(max(first, token - 2), first + 100))
+        assert own.loc[own["peak"], "token"].tolist() == [token]
+        assert own["text"].tolist() == tables.tokens["text"].loc[own["token"]].tolist()
+    assert store.windows(3, np.empty(0, int)).empty
+
+
+def test_text_in_small_row_groups_reads_alike(tables: Tables) -> None:
+    expected = [tables.open().contexts(feature) for feature in range(N_FEATURES)]
+    write_table(tables.folder / "tokens.parquet", tables.tokens, rows_per_group=7)
+    store = tables.open()
+    for feature in range(N_FEATURES):
+        pd.testing.assert_frame_equal(store.contexts(feature), expected[feature])
+
+
+def test_tables_of_other_codes_or_another_text_are_told_on_opening(tables: Tables) -> None:
+    write_table(tables.layer / "features.parquet", tables.features.assign(active=tables.features["active"] + 1))
+    with pytest.raises(InputError, match=r"features\.parquet: made from other codes \(20 features with .* run: python -m saebrain features "):
+        tables.open()
+    tables.write()
+    write_table(tables.folder / "tokens.parquet", tables.tokens.head(N_TOKENS // 2))
+    with pytest.raises(InputError, match=r"contexts\.parquet: made from another text \(token .* of 150\); run: python -m saebrain features "):
+        tables.open()
+
+
+def test_changed_bits_in_a_page_are_told(tables: Tables) -> None:
+    """Not every change breaks the decoder: checksums find the others."""
+    path = tables.folder / "tokens.parquet"
+    write_table(path, tables.tokens.assign(text=[f" {'q' * 30}{n}" for n in range(N_TOKENS)]))
+    column = pq.read_metadata(path).row_group(0).column(3)
+    content = bytearray(path.read_bytes())
+    content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"tokens\.parquet: damaged .* run: python -m saebrain activations"):
+        tables.open().contexts(3)
 
 
 def test_labels_of_one_feature(tables: Tables) -> None:

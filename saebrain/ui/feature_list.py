@@ -1,94 +1,69 @@
-"""The list of features: filters, sorting, the table, and which feature is chosen."""
+"""The list of features: the table, the maps in it, which feature is chosen, and what can be taken away or brought."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from saebrain.labels import UNCLEAR
+from saebrain.errors import InputError
+from saebrain.pipeline.feature_lists import save_list
+from saebrain.pipeline.feature_notes import import_explanations
 from saebrain.pipeline.feature_table import FeatureTable
-from saebrain.pipeline.selection import study_codebook
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
+from saebrain.ui import feature_data
+from saebrain.ui.feature_filters import default_sort, in_order
+from saebrain.ui.frame import export_name
 from saebrain.ui.selection import View
-from saebrain.ui.text import category
+from saebrain.ui.text import plain
 
-ANY = "any"
-DENSITIES = ("0", "0.0001", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3", "1")
-AGREEMENT = (ANY, "yes", "no")
-SORTS = {
-    "parcel_r": ("Best parcel's r, high first", False),
-    "feature": ("Feature number", True),
-    "max": ("Greatest activation, high first", False),
-    "density": ("Density, high first", False),
-    "rare": ("Density, low first", True),
-}
-HEIGHT = 248
+HEIGHT = 284
+ROWS, ROWS_WITH_MAPS = 5000, 25
+"""Shown at a time: what a browser is sent at every click, and maps that are made at once."""
+MAP_HEIGHT = 46
+"""Of a row with a map, in pixels."""
 
 
-def filters(view: View, study: Study, table: FeatureTable) -> pd.DataFrame:
-    """Draw the filters; returns the rows that pass them, sorted."""
-    labels = [ANY, *study_codebook(study).paths, UNCLEAR]
-    parcels = [ANY, *sorted({name for _, name in desikan_killiany().parcels})]
-    text = view.text("q")
-    label = view.choice("label", labels, ANY)
-    agree = view.choice("agree", AGREEMENT, ANY)
-    low = view.choice("from", DENSITIES, DENSITIES[0])
-    high = view.choice("to", DENSITIES, DENSITIES[-1])
-    parcel = view.choice("parcel", parcels, ANY)
-    sorts = [name for name in SORTS if name != "parcel_r" or "parcel_r" in table.rows]
-    sort = view.choice("sort", sorts, sorts[0])
-
-    first = st.columns([3, 2, 2])
-    first[0].text_input(
-        "Search",
-        placeholder="a word, a promoted token, a label, a parcel",
-        help="In top words, promoted tokens, agreed label and best parcel. All words must occur.",
-        icon=":material/search:",
-        **view.widget("q", text, ""),
-    )
-    first[1].selectbox(
-        "Agreed label", labels, format_func=_label_name, help="A label stands for those below it too.", **view.widget("label", label, ANY)
-    )
-    first[2].selectbox("Sort by", sorts, format_func=lambda name: SORTS[name][0], **view.widget("sort", sort, sorts[0]))
-    second = st.columns([1.5, 1.5, 2, 2])
-    percent = {density: f"{100 * float(density):g}%" for density in DENSITIES}
-    second[0].selectbox(
-        "Density from",
-        DENSITIES,
-        format_func=percent.__getitem__,
-        help="Share of tokens at which a feature is active.",
-        **view.widget("from", low, DENSITIES[0]),
-    )
-    second[1].selectbox("to", DENSITIES, format_func=percent.__getitem__, **view.widget("to", high, DENSITIES[-1]))
-    second[2].selectbox("Best parcel", parcels, help="In either hemisphere.", **view.widget("parcel", parcel, ANY))
-    second[3].segmented_control(
-        "Annotators agree",
-        AGREEMENT,
-        required=True,
-        help="Whether all annotators give the same label.",
-        **view.widget("agree", agree, ANY),
-    )
-    rows = table.filtered(
-        text=text,
-        label=None if label == ANY else label,
-        agree=None if agree == ANY else agree == "yes",
-        density=(float(low), float(high)),
-        parcel=None if parcel == ANY else parcel,
-    )
-    return _sorted(rows, sort)
+def first_listed(table: FeatureTable) -> int:
+    """The feature that is shown before anything is chosen."""
+    return int(in_order(table.rows, default_sort(table), False).index[0])
 
 
-def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
+def choose(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame) -> int:
     """Draw the table; returns the chosen feature, or the first of the list as long as none is."""
     default = int(rows.index[0]) if len(rows) else int(table.rows.index[0])
     number = int(view.number("feature", int(table.rows.index.min()), int(table.rows.index.max()), default))
     place = int(rows.index.get_loc(number)) if number in rows.index else None
-    key = f"features {hashlib.sha256(rows.index.to_numpy().tobytes()).hexdigest()[:12]}"
-    wanted = {"selection": {"rows": [] if place is None else [place], "columns": [], "cells": []}}
+    with_maps = view.flag("maps", False) and "parcel_r" in rows
+    table_place = st.container()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        beside = "" if place is not None else f" Feature {number}, shown below, is not among them."
+        st.caption(f"{len(rows):,} of {len(table.rows):,} features.{beside}", width="stretch")
+        size = ROWS_WITH_MAPS if with_maps else ROWS
+        first = _page(view, len(rows), size, place)
+        if "parcel_r" in rows:
+            st.toggle(
+                "Maps", help="A small map of the cortex in every row, left to right as in the large one.", **view.widget("maps", with_maps, False)
+            )
+        _save(study, rows)
+        _bring(study, table)
+        _downloads(study, table, rows)
+    with table_place:
+        _table(view, study, table, rows.iloc[first : first + size], None if place is None else place - first, with_maps)
+    return number
+
+
+def _table(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, place: int | None, with_maps: bool) -> None:
+    """Some rows of the list; a click on any cell chooses the row. ``place`` is the chosen feature's, if it is in the list."""
+    shown = _shown(table, rows)
+    if with_maps:
+        shown.insert(1, "map", feature_data.thumbnails(study, rows.index.tolist(), feature_data.map_reach(table)))
+    # The key is that of the rows: a table of the same rows stays where it was scrolled to.
+    key = f"features {with_maps} {hashlib.sha256(rows.index.to_numpy().tobytes()).hexdigest()[:12]}"
+    wanted = {"selection": {"rows": [place] if place is not None and 0 <= place < len(rows) else [], "columns": [], "cells": []}}
     if dict(st.session_state.get(key, {}).get("selection", {})) != wanted["selection"]:
         st.session_state[key] = wanted
 
@@ -98,7 +73,6 @@ def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
         if chosen:
             view.set("feature", int(rows.index[chosen[0]]))
 
-    shown = _shown(table, rows)
     st.dataframe(
         shown,
         height=HEIGHT,
@@ -108,27 +82,62 @@ def choose(view: View, table: FeatureTable, rows: pd.DataFrame) -> int:
         selection_mode=["single-row", "single-cell"],  # a click on any cell of a row chooses it
         key=key,
         alt="Features that pass the filters",
+        row_height=MAP_HEIGHT if with_maps else None,
     )
-    beside = "" if place is not None else f" Feature {number}, shown below, is not among them."
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{len(rows):,} of {len(table.rows):,} features.{beside}", width="stretch")
-        st.download_button(
-            "Table (CSV)",
-            lambda: shown.to_csv(index=False).encode(),
-            "features.csv",
-            "text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-            type="tertiary",
-        )
-    return number
 
 
-def _sorted(rows: pd.DataFrame, sort: str) -> pd.DataFrame:
-    if sort == "feature":
-        return rows.sort_index()
-    column = "density" if sort == "rare" else sort
-    return rows.sort_values(column, ascending=SORTS[sort][1], kind="stable", na_position="last")
+def _page(view: View, count: int, size: int, place: int | None) -> int:
+    """The first row to show of a list that is shown in parts, and buttons for the other parts. Unless they are used, the chosen feature's part."""
+    pages = max(1, -(-count // size))
+    if pages == 1:
+        return 0
+    own = 0 if place is None else place // size
+    page = min(int(view.number("page", 0, 1e6, own)), pages - 1)
+    for name, to, icon in (("Rows before", page - 1, ":material/expand_less:"), ("Rows after", page + 1, ":material/expand_more:")):
+        st.button("", icon=icon, help=name, key=name, disabled=not 0 <= to < pages, on_click=view.set, args=("page", to, own), type="tertiary")
+    st.caption(f"{page * size + 1:,} to {min((page + 1) * size, count):,}", width="content")
+    return page * size
+
+
+def _save(study: Study, rows: pd.DataFrame) -> None:
+    with st.popover("Save list", icon=":material/bookmark_add:", type="tertiary"), st.form("save list", border=False):
+        name = st.text_input("Name", placeholder="harbours", help="Letters, digits, - and _. A list of that name is replaced.")
+        if st.form_submit_button(f"Save these {len(rows):,} features"):
+            try:
+                save_list(study, name, rows.index.tolist())
+                st.success(f"Saved; as a selection for encoding models: list:{name}")
+            except InputError as error:
+                st.error(plain(error))
+
+
+def _bring(study: Study, table: FeatureTable) -> None:
+    with st.popover("Import notes", icon=":material/upload:", type="tertiary"):
+        st.caption("Explanations in Neuronpedia's form (JSON, or a record a line, with index and description) become notes on this layer's features.")
+        brought = st.file_uploader("Explanations", type=["json", "jsonl"], label_visibility="collapsed")
+        if brought is not None and st.button("Import"):
+            try:
+                st.success(f"{import_explanations(study, brought.getvalue(), len(table.rows)):,} new notes")
+            except InputError as error:
+                st.error(plain(error))
+
+
+def _downloads(study: Study, table: FeatureTable, rows: pd.DataFrame) -> None:
+    """The list as it is filtered and sorted, with every column; made only when asked for."""
+
+    def whole() -> pd.DataFrame:
+        return rows.reset_index().drop(columns="searched")
+
+    def parquet() -> bytes:
+        buffer = io.BytesIO()
+        whole().to_parquet(buffer, index=False)
+        return buffer.getvalue()
+
+    stem = export_name(study, f"features-layer-{study.layer}")
+    for label, content, name, mime in (
+        ("Table (CSV)", lambda: whole().to_csv(index=False).encode(), f"{stem}.csv", "text/csv"),
+        ("Table (Parquet)", parquet, f"{stem}.parquet", "application/vnd.apache.parquet"),
+    ):
+        st.download_button(label, content, name, mime, on_click="ignore", icon=":material/download:", type="tertiary")
 
 
 def _shown(table: FeatureTable, rows: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +150,7 @@ def _columns(table: FeatureTable) -> dict[str, Any]:
     who = "machine label" if table.kinds == {"machine"} else "label"
     return {
         "feature": column.NumberColumn("Feature", format="%d", width=70),
+        "map": column.ImageColumn("Left lateral, medial; right medial, lateral", width=250),
         "peak": column.TextColumn("Peak word", help="Token at the strongest activation.", width=85),
         "top_words": column.TextColumn("Top words", help="The first different words at the strongest activations.", width=190),
         "label": column.TextColumn(f"Agreed {who}", help="The longest path that all annotators share.", width=138),
@@ -157,7 +167,3 @@ def _columns(table: FeatureTable) -> dict[str, Any]:
 def _annotator_name(name: str) -> str:
     kind, _, rule = name.partition(":")
     return f"Machine: {rule}" if kind == "machine" else name
-
-
-def _label_name(label: str) -> str:
-    return label if label in (ANY, UNCLEAR) else category(label)

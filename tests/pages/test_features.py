@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from saebrain.annotation.database import the_database
+from saebrain.annotation.log import Entry, append
+from saebrain.annotation.people import enrol
 from saebrain.store import read_table
 from saebrain.study import Study
-from tests.pages.conftest import Copy, Open, commands_of, html_of
+from tests.pages.conftest import Copy, Open, commands_of, html_of, viewers_of
 
 
 def listed(app: AppTest) -> pd.DataFrame:
@@ -152,7 +155,7 @@ def test_list_is_there_before_any_encoding_model(open_page: Open, copy_study: Co
     app = open_page(study, "features")
     assert not app.exception and not app.warning
     assert "parcel_r" not in listed(app) and listed(app)["feature"].is_monotonic_increasing
-    assert html_of(app).count("Left lateral") == 1
+    assert len(viewers_of(app)) == 1
 
 
 def test_results_older_than_what_they_were_made_from_are_not_shown(open_page: Open, copy_study: Copy, demo_study: Path) -> None:
@@ -174,3 +177,111 @@ def test_map_names_the_parcels_it_shows(open_page: Open, demo_study: Path) -> No
     hemisphere, parcel = best["parcel"].split(" ")
     assert f"{hemisphere} {parcel}" in named
     assert np.isfinite(best["parcel_r"])
+
+
+def test_sort_by_any_column_and_turned_round(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", sort="density")
+    assert listed(app)["density"].is_monotonic_decreasing
+    turn = next(button for button in app.button if button.key == "turn round")
+    turn.click().run()
+    assert app.query_params["backwards"] == "on" and listed(app)["density"].is_monotonic_increasing
+    assert listed(open_page(demo_study, "features", sort="peak"))["peak"].dropna().is_monotonic_increasing
+
+
+def test_expert_filter_and_its_errors(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", where="density < 0.01 and label like 'semantic/%'")
+    assert (listed(app)["density"] < 0.01).all() and listed(app)["label"].str.startswith("semantic/").all() and not app.error
+    everything = len(listed(open_page(demo_study, "features")))
+    for bad in ("density < ", "secret = 1", "feature in (select 1)"):
+        app = open_page(demo_study, "features", where=bad)
+        assert not app.exception and len(app.error) == 1 and len(listed(app)) == everything
+
+
+def test_search_in_contexts(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", q="the harbour", **{"in": "contexts"})
+    assert 0 < len(listed(app)) < len(listed(open_page(demo_study, "features", q="the", **{"in": "contexts"})))
+    assert not app.exception and not app.error
+    assert len(open_page(demo_study, "features", q="x", **{"in": "contexts"}).error) == 1
+
+
+def test_saved_list_is_offered_and_filters(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study()
+    app = open_page(study, "features", q="harbour")
+    wanted = set(listed(app)["feature"])
+    name = next(box for box in app.text_input if box.label == "Name")
+    name.set_value("harbours")
+    next(button for button in app.button if button.label.startswith("Save these")).click().run()
+    assert not app.error and json.loads((study / "lists/15/harbours.json").read_text()) == {"features": sorted(wanted)}
+    assert set(listed(open_page(study, "features", list="harbours"))["feature"]) == wanted
+    assert len(open_page(study, "features", list="nothing").warning) == 1
+
+
+def test_name_that_no_list_may_have_is_told(open_page: Open, copy_study: Copy) -> None:
+    app = open_page(copy_study(), "features")
+    next(box for box in app.text_input if box.label == "Name").set_value("../../x")
+    next(button for button in app.button if button.label.startswith("Save these")).click().run()
+    assert len(app.error) == 1 and not app.exception
+
+
+def test_maps_in_the_list(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "features", maps="on")
+    assert len(listed(app)) == 25 and listed(app)["map"].str.startswith("data:image/png;base64,").all()
+    first = listed(app)["feature"].tolist()
+    next(button for button in app.button if button.key == "Rows after").click().run()
+    assert app.query_params["page"] == "1" and not set(listed(app)["feature"]) & set(first)
+    last = listed(open_page(demo_study, "features"))["feature"].iloc[60]
+    assert last in listed(open_page(demo_study, "features", maps="on", feature=str(last)))["feature"].tolist()  # its own part of the list
+
+
+@pytest.mark.parametrize("show", ["intervals", "misses", "story"])
+def test_every_kind_of_example(open_page: Open, demo_study: Path, show: str) -> None:
+    app = open_page(demo_study, "features", show=show, width="60", whole="on")
+    assert not app.exception and not app.error and not app.warning
+    if show == "intervals":
+        assert html_of(app).count('class="sb-interval') == 5
+    if show == "story":
+        assert any("r = " in caption.value and "in this run" in caption.value for caption in app.caption)
+
+
+def test_width_of_contexts(open_page: Open, demo_study: Path) -> None:
+    narrow, wide = (len(html_of(open_page(demo_study, "features", width=width))) for width in ("8", "120"))
+    assert wide > 2 * narrow
+
+
+def test_imported_notes_are_shown_and_searched(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study()
+    (study / "notes").mkdir()
+    note = {"feature": 12, "author": "a <model>", "text": "zyzzyva & <i>places</i>", "method": "by hand"}
+    (study / "notes/15.json").write_text(json.dumps({"notes": [note]}))
+    app = open_page(study, "features", q="zyzzyva")
+    assert listed(app)["feature"].tolist() == [12] and not app.exception
+    assert "zyzzyva &amp; &lt;i&gt;places&lt;/i&gt;" in html_of(app) and "a &lt;model&gt;" in html_of(app)
+
+
+def test_what_is_not_computed_says_its_command(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("features/15/neighbours.parquet", "features/15/layout.parquet"))
+    app = open_page(study, "features", plane="on", show="misses")
+    told = " ".join(info.value for info in app.info).replace("\\", "")
+    assert not app.exception
+    assert f"python -m saebrain neighbours {study}" in told and f"python -m saebrain layout {study}" in told
+
+
+def test_area_on_the_map_of_features(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("features/15/layout.parquet",))
+    places = pd.DataFrame({"feature": range(4096), "x": np.linspace(-1, 1, 4096), "y": 0.0})
+    places.to_parquet(study / "features/15/layout.parquet")
+    app = open_page(study, "features", plane="on", area="0.5,-1,2,-1,2,1,0.5,1", sort="feature")
+    assert listed(app)["feature"].tolist() == places.loc[places["x"] > 0.5, "feature"].tolist()
+    assert len(open_page(study, "features", area="1,2").error) == 1
+
+
+def test_features_that_somebody_has_not_labelled(open_page: Open, copy_study: Copy) -> None:
+    study = copy_study(without=("annotations.db",))
+    assert not any(box.label == "Not labelled yet by" for box in open_page(study, "features").selectbox)
+    database = the_database(Study.open(study))
+    enrol(database, "ada")
+    with database.writing() as connection:
+        append(connection, Entry("k", "label", "ada", 15, 12, "1", label="lexical"))
+    everything = len(listed(open_page(study, "features")))
+    app = open_page(study, "features", unlabelled="ada")
+    assert not app.exception and len(listed(app)) == everything - 1 and 12 not in set(listed(app)["feature"])

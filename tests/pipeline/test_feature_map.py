@@ -78,3 +78,32 @@ def test_missing_responses_are_told(tmp_path: Path, study: Study) -> None:
     (tmp_path / "study.toml").write_text((study.folder / "study.toml").read_text())
     with pytest.raises(MissingStepError, match=r"saebrain simulate"):
         FeatureMapper(Study.open(tmp_path))
+
+
+def test_maps_of_several_features_at_once_are_those_of_each(study: Study, mapper: FeatureMapper) -> None:
+    store = FeatureStore(study.features, study.tokens, study.labels)
+    codes = [store.codes(feature) for feature in (3, 12, 99)] + [(np.empty(0, int), np.empty(0, np.float32))]
+    together = mapper.mean_maps(codes)
+    for found, own in zip(together, codes, strict=True):
+        np.testing.assert_allclose(found, mapper.map(*own).mean(axis=0), atol=2e-5)
+    assert np.isnan(together[-1]).all()
+
+
+def test_words_at_which_a_feature_fires(study: Study, mapper: FeatureMapper) -> None:
+    store = FeatureStore(study.features, study.tokens, study.labels)
+    tokens, (token, value) = pd.read_parquet(study.tokens), store.codes(12)
+    for run in study.run_names:
+        found = mapper.words(run, token, value)
+        own = tokens.iloc[token].assign(value=value)
+        expected = own[own["run"] == run].groupby("word")["value"].sum()
+        assert found.index.tolist() == expected.index.tolist()
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_course_of_a_parcel_is_the_standardised_mean_of_its_vertices(study: Study, mapper: FeatureMapper) -> None:
+    run, vertices = study.run_names[1], np.array([5, 6, 7, 900])
+    found = mapper.parcel_courses(run, vertices)
+    assert found.shape[0] == len(mapper.subjects)
+    for subject, course in zip(mapper.subjects, found, strict=True):
+        mean = np.load(study.responses / subject / f"{run}.npy")[:, vertices].mean(axis=1)
+        np.testing.assert_allclose(course, (mean - mean.mean()) / mean.std(), atol=1e-3)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from saebrain.errors import InputError
 from saebrain.labels import agreed
-from saebrain.pipeline.feature_table import FeatureTable, feature_table
+from saebrain.pipeline.feature_table import ContextSearch, FeatureTable, Filter, feature_table
 from saebrain.store import FeatureStore
 from saebrain.study import Study
 
@@ -42,20 +43,50 @@ def test_top_words_are_at_the_strongest_activations(study: Study, table: Feature
 
 
 def test_text_filter_wants_every_word(table: FeatureTable) -> None:
-    both = table.filtered(text="place  HARBOUR")
-    assert 0 < len(both) < len(table.filtered(text="harbour"))
+    both = table.filtered(Filter(text="place  HARBOUR"))
+    assert 0 < len(both) < len(table.filtered(Filter(text="harbour")))
     assert both["searched"].str.contains("place").all() and both["searched"].str.contains("harbour").all()
-    assert table.filtered(text="(").index.equals(table.rows.index[table.rows["searched"].str.contains("(", regex=False)])
+    assert table.filtered(Filter(text="(")).index.equals(table.rows.index[table.rows["searched"].str.contains("(", regex=False)])
 
 
 def test_label_filter_takes_what_is_below(table: FeatureTable) -> None:
-    semantic, place = table.filtered(label="semantic"), table.filtered(label="semantic/place")
+    semantic, place = table.filtered(Filter(label="semantic")), table.filtered(Filter(label="semantic/place"))
     assert set(place.index) < set(semantic.index)
     assert set(place["label"]) == {"semantic/place"}
 
 
 def test_other_filters(table: FeatureTable) -> None:
-    assert len(table.filtered(agree=True)) + len(table.filtered(agree=False)) == len(table.rows)
-    assert table.filtered(density=(0.01, 0.02))["density"].between(0.01, 0.02).all()
-    assert set(table.filtered(parcel="insula")["parcel"]) <= {"left insula", "right insula"}
-    assert len(table.filtered()) == len(table.rows)
+    assert len(table.filtered(Filter(agree=True))) + len(table.filtered(Filter(agree=False))) == len(table.rows)
+    assert table.filtered(Filter(density=(0.01, 0.02)))["density"].between(0.01, 0.02).all()
+    assert set(table.filtered(Filter(parcel="insula"))["parcel"]) <= {"left insula", "right insula"}
+    assert len(table.filtered(Filter())) == len(table.rows)
+
+
+def test_more_filters(table: FeatureTable) -> None:
+    assert (table.filtered(Filter(largest=(20, 30)))["max"].between(20, 30)).all()
+    assert (table.filtered(Filter(r=(0.2, 1.0)))["parcel_r"] >= 0.2).all()
+    some = table.rows.index[:50].tolist()
+    assert table.filtered(Filter(among=some, without=some[:10])).index.tolist() == some[10:]
+    assert table.filtered(Filter(among=[])).empty
+    assert (table.filtered(Filter(expert="density < 0.01 and label like 'semantic%'"))["density"] < 0.01).all()
+    with pytest.raises(InputError, match="no column searched"):
+        table.filtered(Filter(expert="searched = 'x'"))
+
+
+def test_notes_are_searched_too(table: FeatureTable) -> None:
+    notes = pd.Series(["nobody wrote zyzzyva but me"], index=[17])
+    assert table.filtered(Filter(text="zyzzyva nobody"), notes).index.tolist() == [17]
+    assert table.filtered(Filter(text="zyzzyva")).empty
+
+
+@pytest.mark.parametrize("text", ["the harbour", "THE  Harbour", "arbour,", "e h", "no such words anywhere"])
+def test_contexts_are_searched_as_they_are_written(study: Study, text: str) -> None:
+    contexts, tokens = pd.read_parquet(study.features / "contexts.parquet"), pd.read_parquet(study.tokens)["text"].tolist()
+    wanted = " ".join(text.casefold().split())
+    expected = {row.feature for row in contexts.itertuples() if wanted in "".join(tokens[row.start : row.stop]).casefold()}
+    assert set(ContextSearch(study).features(text).tolist()) == expected
+
+
+def test_context_search_wants_something_to_look_for(study: Study) -> None:
+    with pytest.raises(InputError, match="type at least two characters"):
+        ContextSearch(study).features(" x ")

@@ -54,3 +54,20 @@ def test_no_tokens_at_all(shown: list[str]) -> None:
 def test_reasons_are_escaped(shown: list[str]) -> None:
     feature.label_list(pd.DataFrame({"annotator": ["a<b"], "kind": ["human"], "label": ["semantic/place"], "confidence": [0.5], "reason": ["'<i>'"]}))
     assert "semantic / place" in shown[0] and "a&lt;b" in shown[0] and "&lt;i&gt;" in shown[0]
+
+
+def test_sub_words_are_merged_when_asked_for(shown: list[str]) -> None:
+    table = context([0.0, 4.0, 1.0, 2.0], ["The", " light", "house", "."], 2)
+    table["word"] = [0, 1, 1, 1]
+    feature.contexts(table, pd.Series(dtype=float), 4.0, whole_words=True)
+    assert 'The <mark class="peak" style="--share: 100%" title="activation 4.00">lighthouse.</mark></div>' in shown[0]
+
+
+def test_near_miss_underlines_its_place_without_an_activation(shown: list[str]) -> None:
+    feature.contexts(context([0.0, 0.0], ["The", " cliff"], 1), pd.Series(dtype=float), 4.0)
+    assert '<mark class="peak" style="--share: 0%" title="activation 0.00">cliff</mark>' in shown[0] and '<span class="value">' not in shown[0]
+
+
+def test_direction_follows_the_text(shown: list[str]) -> None:
+    feature.contexts(context([1.0, 0.0], ["السلام", " عليكم"], 0), pd.Series(dtype=float), 1.0)
+    assert '<div class="text" dir="auto" tabindex="0">' in shown[0] and "السلام</mark> عليكم" in shown[0]
