@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from saebrain.pipeline.problem import Problem
+from saebrain.study import Study
 from tests.studies import configure, copy_study, start_build
+
+
+@pytest.fixture(scope="session")
+def demo_problem(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    """The demo's problem, on a copy that results may be written into."""
+    return Problem.load(Study.open(copy_study(demo_study, tmp_path_factory.mktemp("studies") / "demo")))
 
 
 @pytest.fixture(scope="session")
