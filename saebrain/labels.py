@@ -29,6 +29,8 @@ from saebrain.errors import InputError
 from saebrain.lexicon import Lexicon, normalise
 from saebrain.taxonomy import SEMANTIC, Codebook
 
+MACHINE = "machine:"
+"""What names of machine annotators begin with; no person may be called so."""
 FORMS = "machine:forms"
 SIMILARITY = "machine:similarity"
 UNCLEAR = "unclear"
@@ -219,7 +221,14 @@ def marked_words(codebook: Codebook, path: str) -> list[str]:
 
 
 def agreed(labels: pd.DataFrame) -> pd.Series:
-    """What all annotators say of each feature: the longest common path of their labels, or "unclear".
+    """The one label of each feature: what people say where they have labelled it, else what all machine annotators say.
+
+    Annotators agree on the longest common path of their labels, or on "unclear".
+
+    Parameters
+    ----------
+    labels : DataFrame
+        feature, annotator, label; the names of machine annotators begin with "machine:".
 
     Returns
     -------
@@ -232,7 +241,14 @@ def agreed(labels: pd.DataFrame) -> pd.Series:
         shared = takewhile(lambda level: len(set(level)) == 1, levels)
         return "/".join(level[0] for level in shared) or UNCLEAR
 
-    return labels.groupby("feature", sort=True)["label"].agg(common)
+    human = ~by_machine(labels)
+    counted = labels[human | ~labels["feature"].isin(labels.loc[human, "feature"])]
+    return counted.groupby("feature", sort=True)["label"].agg(common)
+
+
+def by_machine(labels: pd.DataFrame) -> pd.Series:
+    """Whether each label is a machine annotator's (bool, by row)."""
+    return labels["annotator"].str.startswith(MACHINE)
 
 
 def _direction(vectors: Sequence[Float[np.ndarray, " d"]], weights: Float[np.ndarray, " n"] | None = None) -> Float[np.ndarray, " d"]:

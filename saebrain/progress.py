@@ -77,6 +77,8 @@ class _Lines:
             self._print(f"{done:,} of {total:,} {self.unit}, {_rate(rate, self.unit)}, {round((total - done) / rate):,} s left")
 
     def finish(self) -> None:
+        if not self.total:
+            return  # there was nothing to do
         self._print(f"{self.done:,} of {self.total:,} {self.unit} in {time.monotonic() - self.started:.1f} s")
 
     def _print(self, text: str) -> None:

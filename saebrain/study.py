@@ -337,11 +337,6 @@ class Study:
         return self.features / "labels.parquet"
 
     @property
-    def human_labels(self) -> Path:
-        """Labels that people gave, as published from the annotation database."""
-        return self.features / "human.parquet"
-
-    @property
     def summary(self) -> Path:
         """The figures; those of the main layer stand in the study's own folder."""
         return (self.folder if self.layer == self.main_layer else self.features) / "summary.json"

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from saebrain.progress import Report, silent
+from saebrain.store import read_table, write_table
 from saebrain.study import PROJECT
 
 
@@ -32,7 +35,10 @@ def copy_study(source: Path, target: Path, *, without: tuple[str, ...] = ()) -> 
 
 
 def link(source: str | Path, target: str | Path) -> None:
-    """Link a file, or copy it where that cannot be."""
+    """Link a file, or copy it where that cannot be, or where a database is written into."""
+    if Path(source).name.startswith("annotations.db"):
+        shutil.copy2(source, target)
+        return
     try:
         os.link(source, target)
     except OSError:
@@ -64,6 +70,16 @@ def start_build(study: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "saebrain", "demo", str(study)]
     nowhere = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+
+
+def relabel(study: Path, layer: int, changes: dict[int, str]) -> None:
+    """Publish labels of people for some features, beside those that there are."""
+    path = study / "features" / str(layer) / "labels.parquet"
+    said = read_table(path, "")
+    people = said.drop_duplicates("feature").set_index("feature").loc[list(changes)].reset_index()
+    people = people.assign(annotator="people", kind="human", label=list(changes.values()))
+    kept = said[~((said["annotator"] == "people") & said["feature"].isin(list(changes)))]
+    write_table(path, pd.concat([kept, people[said.columns]], ignore_index=True))
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_reading_a_summary_loads_no_model_code() -> None:
 
 def test_encode_one_selection_as_json(run: Run, study: Path) -> None:
     before = hashes(study)
-    code, out, err = run("encode", study, "--select", "semantic/place", "--json")
+    code, out, err = run("encode", study, "--select", "semantic/place", "--no-statistics", "--json")
     assert (code, err) == (0, "")
     figures = strict(out)
     assert figures["simulated"] is True

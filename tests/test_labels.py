@@ -254,5 +254,13 @@ def test_annotators_agree_on_the_common_path(said: list[str], common: str) -> No
 
 
 def test_agreement_is_by_feature_in_order() -> None:
-    labels = pd.DataFrame({"feature": [2, 0, 2, 0], "label": ["lexical", "semantic/place", "lexical", "semantic"]})
+    labels = pd.DataFrame(
+        {"feature": [2, 0, 2, 0], "annotator": ["a", "a", "b", "b"], "label": ["lexical", "semantic/place", "lexical", "semantic"]}
+    )
     assert list(agreed(labels).items()) == [(0, "semantic"), (2, "lexical")]
+
+
+def test_people_count_alone_where_they_have_labelled() -> None:
+    machines = pd.DataFrame({"feature": [1, 1, 2, 2], "annotator": ["machine:a", "machine:b"] * 2, "label": "lexical"})
+    people = pd.DataFrame({"feature": [2], "annotator": "people", "label": "semantic"})
+    assert agreed(pd.concat([machines, people])).to_dict() == {1: "lexical", 2: "semantic"}

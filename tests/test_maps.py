@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from saebrain.design import haemodynamic_response
-from saebrain.maps import correlation_map, deviation, haemodynamic, standardised
+from saebrain.maps import contribution_map, correlation_map, deviation, dual_weights, group_t, haemodynamic, significant, standardised, weight_map
 
 TR_S = 1.4
 
@@ -63,3 +64,32 @@ def test_haemodynamic_leaves_the_next_run_alone() -> None:
     found = haemodynamic(courses, [30, 30], TR_S)
     assert not found[:29].any()
     assert not found[30:].any()
+
+
+def test_group_t_is_students() -> None:
+    maps = np.random.default_rng(0).normal(0.3, 1, (6, 40)).astype(np.float32)
+    np.testing.assert_allclose(group_t(maps), stats.ttest_1samp(maps, 0).statistic, rtol=1e-4)
+    assert np.isnan(group_t(maps[:1])).all() and np.isnan(group_t(np.ones((3, 2), np.float32))).all()
+
+
+def test_contributions_of_all_columns_add_up_to_the_explained_variance() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 6)).astype(np.float32), rng.normal(size=(80, 3)).astype(np.float32)
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    dual = dual_weights(x @ x.T, y, 2.0)
+    weights = weight_map(x, dual)
+    np.testing.assert_allclose(weights, np.linalg.solve(x.T @ x + 2 * np.eye(6), x.T @ y), atol=1e-4)  # primal ridge
+    parts = np.sum([contribution_map(x[:, [column]], weight_map(x[:, [column]], dual), y) for column in range(6)], axis=0)
+    np.testing.assert_allclose(parts, ((x @ weights) * y).sum(axis=0) / (y**2).sum(axis=0), rtol=1e-3)
+    assert np.isnan(contribution_map(x, weights, np.zeros_like(y))).all()
+
+
+def test_significance_holds_its_rate_and_finds_what_is_there() -> None:
+    rng = np.random.default_rng(0)
+    null = np.full(2000, 0.05)
+    noise = rng.normal(0, 0.05, 2000)
+    assert significant(noise, null).sum() <= 3
+    noise[:100] += 0.4
+    found = significant(noise, null)
+    assert found[:100].mean() > 0.95 and found[100:].mean() < 0.02
+    assert not significant(np.array([np.nan, 0.9]), np.array([0.1, np.nan])).any()

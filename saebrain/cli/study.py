@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from saebrain.cli.shared import JsonOption, LayerOption, StudyArgument, bar, console, open_study, print_json, run_step
+from saebrain.cli.statistics import DrawsOption, SeedOption, print_statistics, selection_statistics
 from saebrain.pipeline import steps
 from saebrain.pipeline.registry import STEPS
 from saebrain.study import SHIPPED, Study, default_folder
@@ -43,6 +44,18 @@ def labels(study: StudyArgument = None, layer: LayerOption = None) -> None:
 
 
 @study_app.command()
+def neighbours(study: StudyArgument = None, layer: LayerOption = None) -> None:
+    """Which features are near each feature: by decoder, by activity at the same tokens, at other layers."""
+    run_step(study, "neighbours", layer)
+
+
+@study_app.command()
+def layout(study: StudyArgument = None, layer: LayerOption = None) -> None:
+    """The map of features: a layout of the decoder directions on a plane."""
+    run_step(study, "layout", layer)
+
+
+@study_app.command()
 def simulate(study: StudyArgument = None) -> None:
     """Responses planted on real resting-state BOLD (a study with real responses: check them)."""
     run_step(study, "responses")
@@ -58,6 +71,9 @@ def encode(
             "or several joined by + (either) and & (both). Otherwise the standard ones."
         ),
     ] = None,
+    statistics: Annotated[bool, typer.Option(help="With --select: tests, baselines and ceiling beside the scores; a minute or two.")] = True,
+    n: DrawsOption = 1000,
+    seed: SeedOption = 0,
     layer: LayerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,10 +90,13 @@ def encode(
             encode_one(opened, select, report)
         selections = [select]
     figures = encoding_figures(opened, selections)
+    found = selection_statistics(opened, select, n, seed) if select is not None and statistics else None
     if as_json:
-        print_json(figures)
-    else:
-        _print_encoding(figures)
+        print_json({**(found or {}), **figures})
+        return
+    _print_encoding(figures)
+    if found is not None:
+        print_statistics(found)
 
 
 @study_app.command()
@@ -101,10 +120,11 @@ def demo(study: StudyArgument = None, as_json: JsonOption = False) -> None:
         with replacing(folder / "study.toml") as temporary:
             temporary.write_bytes((SHIPPED / "demo" / "study.toml").read_bytes())
     opened = Study.open(folder)
-    ran = [steps.run(opened, step, STEPS, bar) for step in STEPS.values()]
+    ran = [steps.run(opened, step, STEPS, bar) for step in STEPS.values() if step.name != "neighbours"]
     for layer in opened.layers:
         if layer != opened.main_layer:
             ran += [steps.run(opened.at(layer), STEPS[name], STEPS, bar) for name in ("codes", "features", "labels")]
+    ran += [steps.run(opened.at(layer), STEPS["neighbours"], STEPS, bar) for layer in opened.layers]  # once all layers have their codes
     figures = json.loads(opened.summary.read_text(encoding="utf-8"))
     if as_json:
         print_json(figures)

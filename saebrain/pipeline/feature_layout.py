@@ -13,6 +13,8 @@ from saebrain.study import Study
 
 COMPONENTS = 50
 """Principal components that distances are measured in: the others hold little but noise, and most of the time."""
+NEIGHBOURS = 15
+EPOCHS = 200
 FEWEST = 20
 """Features below which their first two components are the layout."""
 
@@ -41,8 +43,15 @@ def lay_out(directions: Float[np.ndarray, "features d"]) -> Float[np.ndarray, "f
     components = min(COMPONENTS, *unit.shape)
     places = PCA(components, svd_solver="randomized", random_state=0).fit_transform(unit.astype(np.float32))
     if len(unit) >= FEWEST:
+        from sklearn.neighbors import NearestNeighbors
         from umap import UMAP  # compiles itself for seconds
 
-        places = UMAP(n_neighbors=15, min_dist=0.1, metric="cosine", random_state=0, n_jobs=1).fit_transform(places)
+        # Exact neighbours are found faster than UMAP's own search for approximate ones has been compiled.
+        near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(unit) - 1), metric="cosine", algorithm="brute").fit(places)
+        distance, index = near.kneighbors(places)
+        known = (index.astype(np.int32), distance.astype(np.float32), None)
+        places = UMAP(
+            n_neighbors=index.shape[1], min_dist=0.1, metric="cosine", precomputed_knn=known, init="pca", n_epochs=EPOCHS, random_state=0, n_jobs=1
+        ).fit_transform(places)
     places = places[:, :2] - places[:, :2].mean(axis=0)
     return (places / np.abs(places).max()).astype(np.float32)

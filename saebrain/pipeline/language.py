@@ -18,10 +18,13 @@ from saebrain import features as feature_steps
 from saebrain import labels as label_steps
 from saebrain.atomic import write_json
 from saebrain.codes import CodesFile
+from saebrain.corpus import TOKENS_PER_ROW_GROUP
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.models import LanguageModel, check_layers, load_model, resolve_device, unembedding
 from saebrain.pipeline.checking import check_codes
+from saebrain.pipeline.feature_table import top_words
+from saebrain.pipeline.human_labels import with_people
 from saebrain.pipeline.sae_source import sae_source
 from saebrain.pipeline.timing import check_length, stated_samples
 from saebrain.progress import Report
@@ -30,7 +33,7 @@ from saebrain.sae.quality import measure
 from saebrain.shards import Shards, collect
 from saebrain.spill import writing_codes
 from saebrain.stimulus import check_words, join, read_words, speak
-from saebrain.store import read_table, write_table
+from saebrain.store import CONTEXTS_PER_ROW_GROUP, FEATURES_PER_ROW_GROUP, read_table, write_table
 from saebrain.study import Study
 from saebrain.taxonomy import load_codebook
 from saebrain.tokens import tokenise
@@ -91,7 +94,8 @@ def activations(study: Study, report: Report) -> None:
         report=report,
     )
     parts = [table.assign(run=run, surprisal_bits=shards.surprisal(n)) for n, (run, table) in enumerate(tables.items())]
-    write_table(study.tokens, pd.concat(parts, ignore_index=True)[["run", "position", "token_id", "text", "word", "surprisal_bits"]])
+    table = pd.concat(parts, ignore_index=True)[["run", "position", "token_id", "text", "word", "surprisal_bits"]]
+    write_table(study.tokens, table, rows_per_group=TOKENS_PER_ROW_GROUP)
 
 
 def codes(study: Study, report: Report) -> None:
@@ -107,7 +111,13 @@ def codes(study: Study, report: Report) -> None:
             spill.add(feature, token, value)
         quality = measure(sae, (_ordinary(states, limit).to(sae.b_dec.device) for states in _states(shards, layer)))
         verdict = check_codes(study, sae, quality, shards)
-    about = {"n_features": sae.n_features, "k": getattr(sae, "k", None), "layer": layer, "model": shards.index["model"], "weights_sha256": sae.metadata["weights_sha256"]}
+    about = {
+        "n_features": sae.n_features,
+        "k": getattr(sae, "k", None),
+        "layer": layer,
+        "model": shards.index["model"],
+        "weights_sha256": sae.metadata["weights_sha256"],
+    }
     write_json(study.features / "quality.json", {**vars(quality), **about, **verdict})
 
 
@@ -131,7 +141,8 @@ def check_fit(study: Study, d_in: int, metadata: dict[str, Any], shards: Shards)
 def features(study: Study, report: Report) -> None:
     """Write features.parquet (statistics, logit effects) and contexts.parquet."""
     sae = formats.read(sae_source(study))
-    tokens = read_table(study.tokens, "python -m saebrain activations", ["run", "word"])
+    tokens = read_table(study.tokens, "python -m saebrain activations", ["run", "word", "text"])
+    words = read_table(study.words, "python -m saebrain stimulus", ["run", "index", "word"])
     encoded = CodesFile(study.features / "codes.parquet", "python -m saebrain sae encode", n_features=sae.n_features)
     statistics, contexts = feature_steps.Statistics(encoded.index, len(tokens)), feature_steps.TopContexts(tokens)
     for part in encoded.parts():
@@ -146,12 +157,16 @@ def features(study: Study, report: Report) -> None:
     for name in ("promoted", "suppressed"):
         shown = _token_texts(model, effects[name])
         table[f"{name}_text"] = [[shown[token] for token in row] for row in effects[name].tolist()]
-    write_table(study.features / "contexts.parquet", contexts.table())
-    write_table(study.features / "features.parquet", table)
+    strongest = contexts.table()
+    first = strongest[strongest["rank"] == 0]
+    table["peak"] = table["feature"].map(tokens["text"].iloc[first["token"]].str.strip(" ").set_axis(first["feature"]))
+    table["top_words"] = table["feature"].map(top_words(strongest, tokens, words))
+    write_table(study.features / "contexts.parquet", strongest, rows_per_group=CONTEXTS_PER_ROW_GROUP)
+    write_table(study.features / "features.parquet", table, rows_per_group=FEATURES_PER_ROW_GROUP)
 
 
 def labels(study: Study, report: Report) -> None:
-    """Write labels.parquet: what each machine annotator says of each feature."""
+    """Write labels.parquet: what each machine annotator says of each feature, and what people have said."""
     section = study.config.labels
     codebook = load_codebook(study.resolve(section.codebook))
     lexicon = load_lexicon(study.resolve(section.lexicon))
@@ -171,7 +186,7 @@ def labels(study: Study, report: Report) -> None:
         label_steps.SIMILARITY: label_steps.by_similarity(codebook, vectors.__getitem__),
     }
     table = label_steps.annotate(seen, rules, n_features, min_contexts=section.min_contexts)
-    write_table(study.labels, table.assign(codebook=codebook.version))
+    write_table(study.labels, with_people(study, table.assign(codebook=codebook.version), codebook), rows_per_group=CONTEXTS_PER_ROW_GROUP)
     report(3, 3)
 
 

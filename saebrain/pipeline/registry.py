@@ -48,6 +48,11 @@ def _reading(study: Study) -> dict[str, Any]:
     return {**study.config.model.model_dump(exclude={"device", "batch_tokens", "layer"}), "layers": study.layers}
 
 
+def _other_codes(study: Study) -> list[Path]:
+    """Codes of the study's other layers, in which matching features are looked for."""
+    return [study.at(layer).features / "codes.parquet" for layer in study.layers if layer != study.layer]
+
+
 STEPS = {
     step.name: step
     for step in (
@@ -105,6 +110,28 @@ STEPS = {
             config=lambda s: s.config.labels.model_dump(),
             inputs=lambda s: [s.resolve(s.config.labels.codebook), s.resolve(s.config.labels.lexicon)],
             outputs=lambda s: [s.labels],
+        ),
+        Step(
+            name="neighbours",
+            verb="neighbours",
+            title="Neighbours of features",
+            unit="features",
+            run="feature_neighbours:neighbours",
+            needs=("features",),
+            config=lambda s: None,
+            inputs=_other_codes,
+            outputs=lambda s: [s.features / "neighbours.parquet"],
+        ),
+        Step(
+            name="layout",
+            verb="layout",
+            title="Map of features",
+            unit="parts",
+            run="feature_layout:layout",
+            needs=("codes",),
+            config=lambda s: None,
+            inputs=lambda s: [],
+            outputs=lambda s: [s.features / "layout.parquet"],
         ),
         Step(
             name="responses",

@@ -23,7 +23,8 @@ from jaxtyping import Float
 
 from saebrain.atomic import write_array, write_json
 from saebrain.errors import MissingStepError
-from saebrain.pipeline.selection import canonical, depends_on, study_codebook
+from saebrain.pipeline.human_labels import moved
+from saebrain.pipeline.selection import canonical, depends_on, labels_in, study_codebook
 from saebrain.pipeline.steps import digest, fingerprint, read_record
 from saebrain.scores import Scores
 from saebrain.store import read_table, write_table
@@ -67,6 +68,8 @@ def result_folder(study: Study, selection: str) -> Path:
     upstream: dict[str, Any] = {step: read_record(study, step).get("key") for step in ("codes", "labels", "responses")}
     if files := depends_on(name, study):
         upstream["files"] = {term: fingerprint(Path(path)) for term, path in files.items()}
+    if relabelled := {term: features for term in labels_in(name, study_codebook(study)) if (features := moved(study, term))}:
+        upstream["relabelled"] = relabelled
     return study.encoding / digest({"selection": name, "version": VERSION, "encoding": study.config.encoding.settings(), **upstream})
 
 

@@ -123,6 +123,12 @@ def depends_on(selection: str, study: Study) -> dict[str, str]:
     return named | by_r
 
 
+def labels_in(selection: str, codebook: Codebook) -> list[str]:
+    """The labels that a selection names."""
+    sets = {part for term in selection.split("+") for part in term.split("&")}  # as `canonical` writes them
+    return sorted(sets.intersection(codebook.paths))
+
+
 def subcategories(codebook: Codebook) -> list[str]:
     """The semantic subcategories that predict parcels."""
     return [path for path in codebook.leaves() if codebook.is_semantic(path) and codebook.predicted(path)]

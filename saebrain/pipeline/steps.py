@@ -26,7 +26,7 @@ from saebrain.progress import OpenBar
 from saebrain.study import Study
 
 SAMPLED_BYTES = 1 << 20
-AT_A_LAYER = frozenset({"codes", "features", "labels", "encode", "summary"})
+AT_A_LAYER = frozenset({"codes", "features", "labels", "neighbours", "layout", "encode", "summary"})
 """Steps that are taken at every layer of a study; results of the others serve all layers."""
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from saebrain.atomic import write_json
-from saebrain.labels import agreed
+from saebrain.labels import agreed, by_machine
 from saebrain.pipeline.results import Result, read_result
 from saebrain.pipeline.sae_source import sae_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
@@ -77,7 +77,7 @@ def compute(study: Study) -> dict[str, Any]:
         "strength": study.config.simulation.strength if study.config.simulation else None,
         "codebook": codebook.version,
         "n_labelled": _label_counts(labels, codebook.paths),
-        "machine_kappa": _kappa(labels),
+        "machine_kappa": _kappa(labels[by_machine(labels)]),
         "subcategories": {path.rpartition("/")[2]: subcategory(study, path, read_result(study, path), atlas) for path in subcategories(codebook)},
     }
 

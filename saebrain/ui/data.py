@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,21 @@ from saebrain.ui.style import PICTURE_WIDTH
 
 if TYPE_CHECKING:
     from saebrain.pipeline.feature_map import FeatureMapper
+    from saebrain.pipeline.feature_weights import FeatureWeights
+    from saebrain.pipeline.vertex_features import VertexFeatures
 
 
 def stamp(study: Study) -> str:
     """Changes when the study's config or any of its steps' results change."""
     records = [read_record(study, name) for name in STEPS]
-    return json.dumps([str(study.folder.resolve()), study.config.model_dump(mode="json"), [(r.get("key"), r.get("finished")) for r in records]])
+    published = study.labels.stat().st_mtime_ns if study.labels.is_file() else None  # people's labels come without a step
+    steps = [(r.get("key"), r.get("finished")) for r in records]
+    return json.dumps([str(study.folder.resolve()), study.config.model_dump(mode="json"), steps, published])
+
+
+def short_stamp(study: Study) -> str:
+    """The same in a few letters, with the layer: to tell this study's maps from others in a browser."""
+    return hashlib.sha256(f"{stamp(study)} {study.layer}".encode()).hexdigest()[:10]
 
 
 _KEYED: dict[Any, Any] = {Study: stamp}
@@ -62,6 +72,38 @@ def feature_map(study: Study, feature: int) -> Float[np.ndarray, "subjects verti
     return mapper(study).map(*store(study).codes(feature))
 
 
+@st.cache_data(hash_funcs=_KEYED, max_entries=64, show_spinner=False)
+def feature_null(study: Study, feature: int) -> tuple[Float[np.ndarray, "subjects vertices"], Float[np.ndarray, " vertices"]]:
+    """How far a feature's map strays from 0 by chance, in every subject and in their mean."""
+    from saebrain.pipeline.feature_test import null_deviations  # slow to load (scipy)
+
+    return null_deviations(mapper(study), *store(study).codes(feature))
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=1, show_spinner="Reading the features' courses")
+def vertex_features(study: Study) -> VertexFeatures:
+    """What finds the best features at a vertex."""
+    from saebrain.pipeline.vertex_features import VertexFeatures  # slow to load (scipy)
+
+    return VertexFeatures(study, mapper(study))
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=1, show_spinner="Fitting the model of all features")
+def _weights(study: Study) -> FeatureWeights:
+    from saebrain.pipeline.feature_weights import FeatureWeights  # slow to load (scipy)
+
+    return FeatureWeights(study)
+
+
+@st.cache_data(hash_funcs=_KEYED, max_entries=64, show_spinner="Fitting the model of all features")
+def feature_weight(study: Study, feature: int, kind: str, subject: str) -> Float[np.ndarray, " vertices"]:
+    """A feature's weights, summed over delays, or its share of variance; NaN where there is no data."""
+    model = _weights(study)
+    share = model.contribution(feature, subject)
+    found = share if kind == "share" else model.weights(feature, subject).sum(axis=0)
+    return np.where(np.isfinite(share), found, np.float32(np.nan))
+
+
 @st.cache_data(hash_funcs=_KEYED, max_entries=32, show_spinner=False)
 def selection_map(study: Study, selection: str, part: cortical.Part = "whole") -> cortical.CorticalMap:
     """A selection's map in every subject."""
@@ -74,11 +116,31 @@ def shared_reach(study: Study) -> float:
     return cortical.shared_reach(study)
 
 
-@st.cache_data(hash_funcs=_KEYED, max_entries=2, show_spinner=False)
-def word_onsets(study: Study) -> pd.Series:
-    """Onset of every word in seconds, by run and word."""
-    words = read_table(study.words, "python -m saebrain stimulus", ["run", "index", "onset_s"])
-    return words.set_index(["run", "index"])["onset_s"]
+class OfWords:
+    """Something about every word, by run and word: a series a run, as an index of all words of a long text would take hundreds of megabytes."""
+
+    def __init__(self, table: pd.DataFrame, column: str) -> None:
+        self._runs = {str(run): group.set_index("index")[column] for run, group in table.groupby("run", sort=False)}
+
+    def get(self, place: tuple[str, int]) -> Any:
+        """That of one word; None if there is no such word."""
+        run, word = place
+        return self._runs[run].get(word) if run in self._runs else None
+
+    def __getitem__(self, run: str) -> pd.Series:
+        return self._runs[run]
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=2, show_spinner=False)
+def word_onsets(study: Study) -> OfWords:
+    """Onset of every word in seconds; shared between sessions, so never changed."""
+    return OfWords(read_table(study.words, "python -m saebrain stimulus", ["run", "index", "onset_s"]), "onset_s")
+
+
+@st.cache_resource(hash_funcs=_KEYED, max_entries=2, show_spinner=False)
+def words(study: Study) -> OfWords:
+    """Every word as written; shared between sessions, so never changed."""
+    return OfWords(read_table(study.words, "python -m saebrain stimulus", ["run", "index", "word"]), "word")
 
 
 def _data_url(picture: UInt8[np.ndarray, "height width 4"]) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from jaxtyping import Float
 
 from saebrain.pipeline.feature_notes import Note
-from saebrain.surface.atlas import desikan_killiany, parcel_means
 from saebrain.ui.data import OfWords
 from saebrain.ui.text import category, clock, escaped, signed, visible
 
 FIRST_CONTEXTS = 8
-LISTED_PARCELS = 5
 
 
 def contexts(table: pd.DataFrame, onset_s: OfWords | pd.Series, largest: float, *, whole_words: bool = False) -> None:
@@ -119,12 +115,3 @@ def label_list(labels: pd.DataFrame, notes: Sequence[Note] = ()) -> None:
         for note in notes
     )
     st.html(f'<div class="sb">{said}{written}</div>')
-
-
-def peak_parcels(values: Float[np.ndarray, " vertices"]) -> str:
-    """The parcels in which a map's mean r is furthest from 0, in words."""
-    atlas = desikan_killiany()
-    means = parcel_means(values, atlas)
-    order = np.argsort(-np.abs(np.nan_to_num(means)))[:LISTED_PARCELS]
-    named = [f"{atlas.parcels[i][0]} {atlas.parcels[i][1]} ({signed(means[i])})" for i in order if np.isfinite(means[i])]
-    return ", ".join(named)

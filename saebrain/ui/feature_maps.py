@@ -13,11 +13,11 @@ from saebrain.pipeline.cortical import reach
 from saebrain.pipeline.feature_table import FeatureTable
 from saebrain.study import Study
 from saebrain.surface.render import round_end
-from saebrain.ui import data, feature, surface
+from saebrain.ui import data, surface
 from saebrain.ui.frame import export_name, link, part
 from saebrain.ui.selection import View
 from saebrain.ui.surface import SurfaceActs
-from saebrain.ui.text import MEAN, plain, signed, whose
+from saebrain.ui.text import MEAN, signed, whose
 from saebrain.ui.viewer.component import Leaves
 from saebrain.ui.viewer.payload import ValueMap
 
@@ -59,9 +59,6 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
         return f"{own}r = {signed(maps[:, vertex].mean(), 4)} (mean over subjects); {each}"
 
     look = surface.show("feature map", view, leaves, str(number), shown, acts, read, lambda vertex: best_here(study, vertex, subject))
-    words = feature.peak_parcels(shown.values)
-    if not masked:
-        st.markdown(f"Furthest from 0, mean over a parcel: {plain(words)}.")
     significance = f" Shown where p, against shifted courses, has a false discovery rate of at most {Q:g}." if masked else ""
     st.caption(f"{_EXPLAINED[kind]}{significance} Colours have the same range for all features." if kind == "r" else _EXPLAINED[kind])
     simulated = " (simulated responses)" if study.simulated else ""

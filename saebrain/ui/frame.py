@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import Concatenate, ParamSpec
 
 import numpy as np
 import streamlit as st
@@ -14,14 +15,48 @@ from saebrain.errors import MissingStepError, SaebrainError
 from saebrain.pipeline.state import commands_for
 from saebrain.study import Study, default_folder
 from saebrain.surface.colour import QUALITATIVE
-from saebrain.ui import data
+from saebrain.ui import data, login
 from saebrain.ui.selection import PAGES, View, kept
 from saebrain.ui.style import STYLE
 from saebrain.ui.text import plain
 
-FILES = {"overview": "app.py", "features": "pages/1_Features.py", "cortex": "pages/2_Cortex.py", "quality": "pages/3_SAE_quality.py"}
-TITLES = {"overview": "Overview", "features": "Features", "cortex": "Cortex", "quality": "SAE quality"}
-_ICONS = {"overview": ":material/overview:", "features": ":material/blur_on:", "cortex": ":material/neurology:", "quality": ":material/monitoring:"}
+FILES = {
+    "overview": "app.py",
+    "features": "pages/1_Features.py",
+    "cortex": "pages/2_Cortex.py",
+    "quality": "pages/3_SAE_quality.py",
+    "encoding": "pages/4_Encoding.py",
+    "topography": "pages/5_Topography.py",
+    "annotate": "pages/6_Annotate.py",
+    "adjudicate": "pages/7_Adjudicate.py",
+    "agreement": "pages/8_Agreement.py",
+    "text": "pages/9_Your_text.py",
+}
+TITLES = {
+    "overview": "Overview",
+    "features": "Features",
+    "cortex": "Cortex",
+    "quality": "SAE quality",
+    "encoding": "Encoding",
+    "topography": "Topography",
+    "annotate": "Annotate",
+    "adjudicate": "Adjudicate",
+    "agreement": "Agreement",
+    "text": "Your text",
+}
+_ICONS = {
+    "overview": ":material/overview:",
+    "features": ":material/blur_on:",
+    "cortex": ":material/neurology:",
+    "quality": ":material/monitoring:",
+    "encoding": ":material/tune:",
+    "topography": ":material/grid_on:",
+    "annotate": ":material/label:",
+    "adjudicate": ":material/gavel:",
+    "agreement": ":material/handshake:",
+    "text": ":material/edit_note:",
+}
+P = ParamSpec("P")
 SIMULATED = "Simulated responses"
 SIDEBAR_WIDTH = 260
 
@@ -45,10 +80,30 @@ def frame(page: str) -> Iterator[Study]:
         st.stop()
     study = _at_layer(page, study)
     _sidebar(study)
-    try:
+    with explained(study):
+        login.gate(study)
         yield study
+
+
+@contextmanager
+def explained(study: Study) -> Iterator[None]:
+    """Show an error of saebrain that ends the block where it happened."""
+    try:
+        yield
     except SaebrainError as error:
         _explain(error, study)
+
+
+def part(draw: Callable[Concatenate[View, Study, P], None]) -> Callable[Concatenate[View, Study, P], None]:
+    """A part of a page that can be drawn again by itself (a fragment). Its errors do not leave it, so it explains them as `frame` does."""
+
+    @st.fragment
+    @wraps(draw)
+    def drawn(view: View, study: Study, /, *args: P.args, **options: P.kwargs) -> None:
+        with explained(study):
+            draw(view, study, *args, **options)
+
+    return drawn
 
 
 def heading(title: str, study: Study) -> None:

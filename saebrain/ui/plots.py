@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from saebrain.pipeline.selection import ALL, NUISANCE
 from saebrain.taxonomy import SEMANTIC
@@ -87,6 +88,48 @@ def histogram(counts: list[int], largest: float) -> Spec:
             ],
         },
     }
+
+
+def story(fired: pd.DataFrame, predicted: Float[np.ndarray, " samples"], measured: Float[np.ndarray, " samples"] | None, tr_s: float) -> Spec:
+    """Activations at word onsets, above the courses over samples; both along the same time, in seconds from the start of the run.
+
+    ``fired`` has the columns s, activation and word.
+    """
+    words = [{"s": round(float(row.s), 2), "activation": round(float(row.activation), 2), "word": str(row.word)} for row in fired.itertuples()]
+    courses = {"predicted": predicted, **({} if measured is None else {"measured": measured})}
+    samples = [
+        {"s": round(n * tr_s, 2), "course": name, "sd": round(float(value), 3)} for name, values in courses.items() for n, value in enumerate(values)
+    ]
+    time: Spec = {"field": "s", "type": "quantitative", "scale": {"domain": [0, len(predicted) * tr_s], "nice": False}}
+    names, colours, dashes = list(courses), [BLUE, ORANGE][: len(courses)], [[4, 2], [1, 0]][: len(courses)]
+    zoom = {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}
+    above: Spec = {
+        "data": {"values": words},
+        "width": "container",
+        "height": 90,
+        "params": [zoom],
+        "mark": {"type": "rule", "color": BLUE, "strokeWidth": 1.5},
+        "encoding": {
+            "x": {**time, "axis": {"title": None, "labels": False, "grid": False}},
+            "y": {"field": "activation", "type": "quantitative", "title": "Activation", "scale": {"domainMin": 0}},
+            "y2": {"datum": 0},
+            "tooltip": [{"field": "word"}, {"field": "activation"}, {"field": "s", "title": "onset (s)"}],
+        },
+    }
+    below: Spec = {
+        "data": {"values": samples},
+        "width": "container",
+        "height": 170,
+        "params": [{**zoom, "name": "zoom_below"}],
+        "mark": {"type": "line", "strokeWidth": 1.5},
+        "encoding": {
+            "x": {**time, "title": "Time in the run (s)"},
+            "y": {"field": "sd", "type": "quantitative", "title": "Course (SD)"},
+            "color": {"field": "course", "scale": {"domain": names, "range": colours}, "legend": {"orient": "top", "title": None}},
+            "strokeDash": {"field": "course", "scale": {"domain": names, "range": dashes}, "legend": None},
+        },
+    }
+    return {"vconcat": [above, below], "resolve": {"scale": {"x": "shared"}}, "spacing": 6}
 
 
 def parcel_chart(parcels: pd.DataFrame, label: str) -> Spec:

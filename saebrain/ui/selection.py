@@ -14,11 +14,40 @@ import streamlit as st
 
 from saebrain.ui.text import plain
 
+LOOK = ("surface", "threshold", "outlines", "range", "sides", "colours", "vertex")
+"""How maps of the cortex are drawn, and the vertex that is pinned: the same on all pages."""
+
+LISTING = ("from", "to", "least", "parcel", "least_r", "agree", "list", "unlabelled", "where", "area", "maps", "page", "plane", "colour")
+"""Further filters of the list of features, and what is shown beside it."""
+
 PAGES: dict[str, tuple[str, ...]] = {
     "overview": ("layer",),
-    "features": ("layer", "feature", "q", "label", "agree", "from", "to", "parcel", "sort", "subject"),
-    "cortex": ("layer", "show", "select", "part", "subject", "surface", "threshold", "outlines"),
+    "features": (
+        "layer",
+        "feature",
+        "q",
+        "in",
+        "label",
+        "sort",
+        "backwards",
+        *LISTING,
+        "show",
+        "width",
+        "whole",
+        "story",
+        "subject",
+        "map",
+        "fdr",
+        *LOOK,
+    ),
+    "cortex": ("layer", "show", "select", "part", "subject", *LOOK),
     "quality": ("layer", "saes", "text", "over"),
+    "encoding": ("layer", "pick", "run", "part", "subject", "surface", "section", "against"),
+    "topography": ("layer", "question", "of"),
+    "annotate": ("layer", "as", "queue"),
+    "adjudicate": ("layer", "as", "feature"),
+    "agreement": ("layer", "as", "codebook", "pair", "level", "cell"),
+    "text": ("layer", "pick"),
 }
 _KEPT = "selection"
 
@@ -27,6 +56,11 @@ def kept(page: str) -> dict[str, str]:
     """What is selected on a page, as the query string that opens it again."""
     held = st.session_state.get(_KEPT, {})
     return {name: held[name] for name in PAGES[page] if name in held}
+
+
+def held(name: str) -> str:
+    """What is selected under a name in this session, on whatever page; empty if nothing is."""
+    return str(st.session_state.get(_KEPT, {}).get(name, ""))
 
 
 class View:
@@ -44,6 +78,10 @@ class View:
             st.query_params.update(present)
         self._held = held
 
+    def given(self, name: str) -> bool:
+        """Whether the address says anything of it."""
+        return name in self._held
+
     def choice(self, name: str, options: Sequence[str], default: str) -> str:
         """One of some options."""
         return self._read(name, default, lambda raw: raw if raw in options else None)
@@ -57,9 +95,9 @@ class View:
 
         return self._read(name, list(default), parse)
 
-    def text(self, name: str) -> str:
-        """Any text, by default empty."""
-        return self._read(name, "", lambda raw: raw[:200])
+    def text(self, name: str, default: str = "", *, longest: int = 200) -> str:
+        """Any text, cut where it gets too long."""
+        return self._read(name, default, lambda raw: raw[:longest])
 
     def flag(self, name: str, default: bool) -> bool:
         """On or off."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
+import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from saebrain.errors import SaebrainError
 from saebrain.study import PROJECT, STUDY_VARIABLE, Study
 from saebrain.ui.style import PICTURE_WIDTH
 
@@ -51,6 +56,8 @@ def serve(study: Study, *, port: int, address: str | None, headless: bool, watch
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flags)
     warm()
+    # Beside the server: a browser takes longer to load the pages' code than this takes to read the study.
+    threading.Thread(target=read_ahead, args=(study,), daemon=True).start()
     bootstrap.run(str(PROJECT / "app.py"), False, [], flags)
 
 
@@ -63,3 +70,23 @@ def warm() -> None:
 
     labels = desikan_killiany().labels
     strip(np.zeros(len(labels), np.float32), outlines=labels, width=PICTURE_WIDTH)
+
+
+def read_ahead(study: Study) -> None:
+    """Once the server runs, read what pages keep of a study, for which its first visitor would have to wait; if it is not built, what there is."""
+    from streamlit import runtime
+
+    # Spinners look for a page to spin on, and say so when there is none.
+    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
+    while not runtime.exists():  # before, what is kept would be kept elsewhere
+        time.sleep(0.01)
+    from saebrain.ui import data
+    from saebrain.ui.feature_list import first_listed
+
+    with suppress(SaebrainError):
+        data.states(study)
+        feature = first_listed(data.table(study))
+        data.word_onsets(study)
+        data.feature_map(study, feature)
+        for layer in study.layers:  # matches of a feature at other layers stand beside it
+            data.store(study.at(layer))

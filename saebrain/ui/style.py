@@ -11,8 +11,10 @@ STYLE = """
 .stMain h1 { font-size: 2.1rem; padding: 0.4rem 0; }
 .stMain h2 { font-size: 1.6rem; padding: 0.3rem 0; }
 .stMain h3 { font-size: 1.25rem; padding: 0.3rem 0; }
+/* The surface viewer is ahead of the server: it is not faded while the page is drawn again. */
+.stElementContainer[data-stale="true"]:has(.stBidiComponent) { opacity: 1 !important; }
 .sb { --faint: color-mix(in srgb, currentColor 65%, transparent); --line: color-mix(in srgb, currentColor 18%, transparent);
-      --active: light-dark(rgb(88 146 240), rgb(46 104 214)); font-size: 0.95rem; line-height: 1.5; }
+      --active: light-dark(rgb(104 160 246), rgb(40 97 200)); font-size: 0.95rem; line-height: 1.5; }
 .sb .faint { color: var(--faint); }
 .sb .num { font-variant-numeric: tabular-nums; }
 .sb table { border-collapse: collapse; width: 100%; }
@@ -23,10 +25,12 @@ STYLE = """
 .sb-context { padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
 .sb-context .where { font-size: 0.8rem; color: var(--faint); display: flex; gap: 1rem; margin-bottom: 0.1rem; }
 .sb-context .where .value { margin-left: auto; }
-.sb-context .text { font-family: "Source Serif", Georgia, serif; font-size: 1.02rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.sb-context .text { font-family: "Source Serif", Georgia, serif; font-size: 1.02rem; white-space: pre-wrap; overflow-wrap: anywhere;
+    unicode-bidi: plaintext; max-height: 16rem; overflow-y: auto; }
 .sb-context mark { color: inherit; border-radius: 0.2em; padding: 0.08em 0;
     background: color-mix(in oklab, var(--active) var(--share), transparent); }
 .sb-context mark.peak { font-weight: 700; box-shadow: inset 0 -2px 0 currentColor; }
+.sb-interval { font-weight: 600; font-size: 0.9rem; padding-top: 0.8rem; }
 .sb-scale { display: flex; align-items: center; gap: 0.6rem; font-size: 0.8rem; color: var(--faint); padding: 0.3rem 0; }
 .sb-scale i { width: 9rem; height: 0.8rem; border-radius: 0.2em; border: 1px solid var(--line);
     background: linear-gradient(in oklab to right, transparent, var(--active)); }

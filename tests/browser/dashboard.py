@@ -29,16 +29,33 @@ class Dashboard:
 
 
 @contextmanager
-def serving(study: Path, log: Path, *, plainly: bool = False) -> Iterator[Dashboard]:
-    """Serve a study until the block is left, with our own command or ``plainly`` with Streamlit's.
+def serving(study: Path, log: Path, *, plainly: bool = False, port: int | None = None, **variables: str) -> Iterator[Dashboard]:
+    """Serve a study until the block is left, with our own command or ``plainly`` with Streamlit's; ``variables`` join its environment.
 
     Raises RuntimeError, with the log, when the server does not get healthy.
     """
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "saebrain", "dashboard", str(study), f"--port={port}", "--headless"]
     if plainly:
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
-    environment = {**os.environ, STUDY_VARIABLE: str(study)}
+        command = _streamlit("app.py", port)
+    with _serving(command, port, {**os.environ, **variables, STUDY_VARIABLE: str(study)}, log) as running:
+        yield running
+
+
+@contextmanager
+def serving_app(script: Path, log: Path) -> Iterator[Dashboard]:
+    """Serve any Streamlit script that imports from the project. Raises as `serving`."""
+    port = free_port()
+    with _serving(_streamlit(str(script), port), port, {**os.environ, "PYTHONPATH": str(ROOT)}, log) as running:
+        yield running
+
+
+def _streamlit(script: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}", "--server.headless=true"]
+
+
+@contextmanager
+def _serving(command: list[str], port: int, environment: dict[str, str], log: Path) -> Iterator[Dashboard]:
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:

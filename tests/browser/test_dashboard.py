@@ -23,12 +23,29 @@ from saebrain.ui.frame import TITLES
 from tests.browser.dashboard import ROOT, Dashboard, serving
 from tests.studies import copy_study
 
-LINKS = {"overview": "/", "features": "/Features", "cortex": "/Cortex", "quality": "/SAE_quality"}
+LINKS = {
+    "overview": "/",
+    "features": "/Features",
+    "cortex": "/Cortex",
+    "quality": "/SAE_quality",
+    "encoding": "/Encoding",
+    "topography": "/Topography",
+    "annotate": "/Annotate",
+    "adjudicate": "/Adjudicate",
+    "agreement": "/Agreement",
+    "text": "/Your_text",
+}
 DRAWN = {
     "overview": ["[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stImage] img"],
-    "features": ["[data-testid=stDataFrame] canvas", ".sb-context", "[data-testid=stImage] img", "[data-testid=stVegaLiteChart] svg.marks"],
-    "cortex": ["[data-testid=stImage] img", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
+    "features": ["[data-testid=stDataFrame] canvas", ".sb-context", "canvas[role=img][aria-label]", "[data-testid=stVegaLiteChart] svg.marks"],
+    "cortex": ["canvas[role=img][aria-label]", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
+    "encoding": ["[data-testid=stImage] img", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
+    "topography": ["[data-testid=stAlert], [data-testid=stVegaLiteChart] svg.marks"],
     "quality": [".sb table", "[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stVegaLiteChart] >> nth=10"],
+    "annotate": ["[data-testid=stSelectbox]"],
+    "adjudicate": ["[data-testid=stSelectbox]"],
+    "agreement": ["[data-testid=stAlert]"],
+    "text": ["textarea"],
 }
 FIRST_S, NEXT_S = 3.0, 2.0
 SLACK = 5.0
@@ -173,17 +190,16 @@ def test_threshold_changes_the_picture(browser: Browser, dashboard: Dashboard) -
     with watched(browser) as page:
         page.goto(f"{dashboard.url}/Cortex?select=semantic%2Fplace&part=features")
         wait_until_drawn(page, "cortex")
-        picture = page.get_by_test_id("stImage").locator("img").first
-        before, source = query(page), picture.get_attribute("src")
-        page.get_by_role("slider").first.focus()
+        before = query(page)
+        page.locator("canvas[role=img]").focus()
         for _ in range(12):
-            page.keyboard.press("ArrowRight")
+            page.keyboard.press("ArrowUp")
+        expect(page.get_by_text(re.compile(r"^below 0\.\d+$"))).to_be_visible()  # at once
         changed(page, before)
-        page.wait_for_function(
-            "source => document.querySelector('[data-testid=stImage] img').getAttribute('src') !== source", arg=source, timeout=PATIENCE_MS
-        )
         settled(page)
         assert re.search(r"threshold=0\.\d+", query(page)) and "select=semantic" in query(page)
+        page.reload()
+        wait_until_drawn(page, "cortex")
         expect(page.get_by_text(re.compile(r"^below 0\.\d+$"))).to_be_visible()
 
 
@@ -203,7 +219,7 @@ def test_words_of_a_map_follow_the_theme_at_once(browser: Browser, dashboard: Da
     with watched(browser) as page:
         page.goto(f"{dashboard.url}/Cortex")
         wait_until_drawn(page, "cortex")
-        colour = "getComputedStyle(document.querySelector('.sb-colours')).color"
+        colour = "getComputedStyle([...saebrain.shared.viewers][0].find('.legend')).color"
         light = page.evaluate(colour)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function(f"light => {colour} !== light", arg=light, timeout=PATIENCE_MS)
@@ -214,12 +230,13 @@ def test_downloads(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> No
         page.goto(f"{dashboard.url}/Cortex?select=semantic")
         wait_until_drawn(page, "cortex")
         files = {}
-        for name in ("PNG", "GIFTI left", "GIFTI right", "CSV", "Parcels (CSV)"):
+        for name in ("PNG", "SVG", "PDF", "GIFTI left", "GIFTI right", "CSV", "HTML", "Parcels (CSV)"):
             with page.expect_download(timeout=PATIENCE_MS) as download:
                 page.get_by_role("button", name=name, exact=True).click()
             files[name] = tmp_path / download.value.suggested_filename
             download.value.save_as(files[name])
     assert files["PNG"].read_bytes().startswith(b"\x89PNG") and files["PNG"].name.endswith("_semantic_whole_mean.png")
+    assert files["SVG"].read_bytes().startswith(b"<?xml") and files["PDF"].read_bytes().startswith(b"%PDF") and "webgl2" in files["HTML"].read_text()
     left = nibabel.load(files["GIFTI left"])
     assert left.darrays[0].data.shape == (10_242,) and np.isfinite(left.darrays[0].data).any()
     assert files["GIFTI right"].name.endswith("hemi-R.func.gii")
@@ -242,7 +259,7 @@ def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, nam
     with watched(browser) as page:
         page.goto(dashboard.url + link)
         if name == "cortex":
-            page.locator("[data-testid=stImage] img").first.wait_for(timeout=PATIENCE_MS)
+            page.locator("canvas[role=img][aria-label]").first.wait_for(timeout=PATIENCE_MS)
             settled(page)
         else:
             wait_until_drawn(page, name)

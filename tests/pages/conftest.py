@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -51,6 +54,12 @@ def html_of(app: AppTest) -> str:
     return "\n".join(element.proto.body for element in app.html)
 
 
+def viewers_of(app: AppTest) -> list[dict[str, Any]]:
+    """What the surface viewers of a page were told: their headers."""
+    sent = [element.proto for element in app.get("bidi_component")]
+    return [json.loads(proto.bytes[4 : 4 + struct.unpack_from("<I", proto.bytes)[0]]) for proto in sent if proto.component_name == "saebrain_viewer"]
+
+
 def commands_of(app: AppTest) -> list[str]:
     """The commands that a page tells to run."""
-    return [line for block in app.code for line in block.value.splitlines()]
+    return [line for block in app.code if block.language == "bash" for line in block.value.splitlines()]

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from saebrain.pipeline.cortical import DIFFERENCES, available
+from saebrain.pipeline.cortical import DIFFERENCES, available, selection_map
 from saebrain.pipeline.results import result_folder
 from saebrain.study import Study
-from tests.pages.conftest import Copy, Open, commands_of, html_of
+from tests.pages.conftest import Copy, Open, commands_of, viewers_of
 
 
 def test_opens_with_all_features(open_page: Open, demo_study: Path) -> None:
     app = open_page(demo_study, "cortex")
     assert not app.exception and not app.error and not app.warning
-    assert len(app.image) == 1 and len(app.dataframe[0].value) == 68
-    for name in ("Left lateral", "Left medial", "Right medial", "Right lateral", "whole prediction", "not measured"):
-        assert name in html_of(app)
+    assert len(app.dataframe[0].value) == 68
+    (viewer,) = viewers_of(app)
+    assert viewer["current"].endswith(" all") and viewer["maps"][0]["id"] == viewer["current"]
+    assert viewer["maps"][0]["label"] == "r of the whole prediction, mean over subjects" and viewer["maps"][0]["masked"]
+    assert [each["name"] for each in viewer["around"]][:2] == ["all features", "semantic"]
 
 
 def test_every_selection_is_shown(open_page: Open, demo_study: Path) -> None:
@@ -26,7 +28,7 @@ def test_every_selection_is_shown(open_page: Open, demo_study: Path) -> None:
         app.selectbox[0].set_value(selection).run()
         assert not app.exception, selection
         assert app.query_params.get("select", "all") == selection
-    assert app.selectbox[0].value in DIFFERENCES and "Difference in r" in html_of(app)
+    assert app.selectbox[0].value in DIFFERENCES and "Difference in r" in viewers_of(app)[0]["maps"][0]["label"]
 
 
 def test_link_sets_every_control(open_page: Open, demo_study: Path) -> None:
@@ -34,9 +36,9 @@ def test_link_sets_every_control(open_page: Open, demo_study: Path) -> None:
     app = open_page(demo_study, "cortex", **query)
     assert not app.exception and not app.warning
     assert [box.value for box in app.selectbox] == ["semantic/place", "features", "sim-02"]
-    assert app.slider[0].value == 0.12 and app.toggle[0].value is True
-    shown = html_of(app)
-    assert "r of the features&#x27; part, sim-02" in shown and "below 0.12" in shown and "Left lateral" not in shown
+    (viewer,) = viewers_of(app)
+    assert viewer["look"] == {"surface": "flat", "threshold": 0.12, "outlines": True, "range": None, "sides": None, "colours": None}
+    assert viewer["maps"][0]["label"] == "r of the features’ part, sim-02"
 
 
 def test_parcels_of_a_selection_are_those_of_the_codebook(open_page: Open, demo_study: Path) -> None:
@@ -50,8 +52,8 @@ def test_best_subcategory(open_page: Open, demo_study: Path) -> None:
     assert not app.exception and not app.warning
     table = app.dataframe[0].value
     assert list(table["category"]) == ["Social", "Place", "Action", "Emotion", "Quantity"]
-    for name in (*table["category"], "none reaches r = 0.2"):
-        assert name in html_of(app)
+    (viewer,) = viewers_of(app)
+    assert viewer["maps"][0]["names"] == list(table["category"]) and viewer["look"]["threshold"] == 0.2
     lower = open_page(demo_study, "cortex", show="categories", threshold="0.05").dataframe[0].value
     assert lower["vertices"].sum() > table["vertices"].sum()
 
@@ -74,5 +76,32 @@ def test_study_without_results_says_which_commands_to_run(open_page: Open, copy_
 @pytest.mark.parametrize("query", [{"select": "nothing"}, {"threshold": "-1"}, {"threshold": "nan"}, {"surface": "sphere"}, {"outlines": "maybe"}])
 def test_link_to_what_is_not_there_falls_back(open_page: Open, demo_study: Path, query: dict[str, str]) -> None:
     app = open_page(demo_study, "cortex", **query)
-    assert not app.exception and len(app.image) == 1
+    assert not app.exception and len(viewers_of(app)) == 1
     assert len(app.warning) == 1 and "which is not there" in app.warning[0].value
+
+
+def test_pinned_vertex_is_named_with_its_exact_values_and_best_features(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex", vertex="15000")
+    assert not app.exception
+    r = selection_map(Study.open(demo_study), "all").r[:, 15_000]
+    said = next(element.value for element in app.markdown if "Pinned" in element.value).replace("\\", "")
+    assert f"vertex {15_000 - 10_242}" in said and "right " in said
+    assert f"r = {r.mean():+.4f}".replace("-", "−") in said
+    assert viewers_of(app)[0]["pinned"] == 15_000
+    assert any("Best features here" in element.value for element in app.markdown)
+
+
+def test_viewer_is_told_each_map_once(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex")
+    assert len(viewers_of(app)[0]["maps"]) == 1
+    assert viewers_of(app.run())[0]["maps"] == []
+    app.selectbox[0].set_value("semantic").run()
+    assert [each["name"] for each in viewers_of(app)[0]["maps"]] == ["semantic"]
+    app.selectbox[0].set_value("all").run()
+    assert viewers_of(app)[0]["maps"] == []
+
+
+def test_mesh_is_sent_once(open_page: Open, demo_study: Path) -> None:
+    app = open_page(demo_study, "cortex")
+    assert [element.proto.component_name for element in app.get("bidi_component")] == ["saebrain_viewer", "saebrain_store"]
+    assert [element.proto.component_name for element in app.run().get("bidi_component")] == ["saebrain_viewer"]

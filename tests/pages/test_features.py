@@ -170,15 +170,6 @@ def test_results_older_than_what_they_were_made_from_are_not_shown(open_page: Op
     assert commands_of(app) == [f"python -m saebrain {verb} {study}" for verb in ("activations", "sae encode", "features", "labels")]
 
 
-def test_map_names_the_parcels_it_shows(open_page: Open, demo_study: Path) -> None:
-    best = pd.read_parquet(Study.open(demo_study).features / "parcels.parquet").dropna().sort_values("parcel_r").iloc[-1]
-    app = open_page(demo_study, "features", feature=str(best["feature"]))
-    named = next(element.value for element in app.markdown if element.value.startswith("Furthest from 0"))
-    hemisphere, parcel = best["parcel"].split(" ")
-    assert f"{hemisphere} {parcel}" in named
-    assert np.isfinite(best["parcel_r"])
-
-
 def test_sort_by_any_column_and_turned_round(open_page: Open, demo_study: Path) -> None:
     app = open_page(demo_study, "features", sort="density")
     assert listed(app)["density"].is_monotonic_decreasing

@@ -13,11 +13,15 @@ import sys
 from streamlit.testing.v1 import AppTest
 from saebrain.ui.frame import FILES
 app = AppTest.from_file("app.py", default_timeout=120).run()
-for page in ("features", "cortex"):
+for page in ("features", "cortex", "encoding"):
     app.switch_page(FILES[page]).run()
-    assert not app.exception and app.image, page
+    assert not app.exception and (app.image or app.get("bidi_component")), page
 app.switch_page(FILES["quality"]).run()
 assert not app.exception and app.get("vega_lite_chart")
+app.switch_page(FILES["topography"]).run()
+assert not app.exception
+app.switch_page(FILES["text"]).run()
+assert not app.exception
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 

@@ -1,0 +1,1 @@
+"""Changes of the annotation database's tables, applied in order by alembic."""
