@@ -24,7 +24,8 @@ demo: $(VENV)/installed ## build the demo study in studies/demo
 
 test: $(VENV)/installed-dev ## run all tests, those in a browser too
 	@$(PY) tools/find_browser.py --install >/dev/null || [ "$$CI" != true ]
-	$(PY) -m pytest $(ARGS)
+	@$(PY) -m saebrain demo >/dev/null
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/installed-dev ## check style, types and import rules
 	$(PY) -m ruff check

@@ -25,7 +25,7 @@ from saebrain.surface.sphere import fsaverage5_sphere
 from tests.pipeline.stand_ins import with_penalties, with_vertices
 from tests.studies import copy_study
 
-N = 1999
+N = 1099
 
 
 @pytest.fixture(scope="module")

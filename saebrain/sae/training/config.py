@@ -39,7 +39,8 @@ class TrainConfig:
     """Tokens a step."""
     steps: int = 4000
     learning_rate: float = 0.0
-    """Of Adam; 0: 6e-4 at 4,096 features and less as the square root of more (Gao et al. 2024, figure 3)."""
+    """Of Adam; 0: 6e-4 at 4,096 features and 4,000 steps. Less as the square root of more features (Gao et al. 2024, figure 3);
+    more as the square root of fewer steps, up to four times as much: a short run has no time for small ones."""
     warmup: float = 0.02
     """Share of the steps in which the learning rate rises from 0."""
     decay: float = 0.25
@@ -81,7 +82,7 @@ class TrainConfig:
     @property
     def rate(self) -> float:
         """The highest learning rate."""
-        return self.learning_rate or 6e-4 * (4096 / self.n_features) ** 0.5
+        return self.learning_rate or 6e-4 * (4096 / self.n_features) ** 0.5 * min(max(4000 / self.steps, 1.0) ** 0.5, 4.0)
 
     def _prefixes(self) -> tuple[int, ...]:
         if self.architecture != "matryoshka_batchtopk" or self.prefixes:

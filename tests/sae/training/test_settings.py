@@ -55,6 +55,11 @@ def test_the_learning_rate_falls_with_the_root_of_the_number_of_features() -> No
     assert TrainConfig(n_features=16_384, learning_rate=1e-3).rate == 1e-3
 
 
+@pytest.mark.parametrize(("steps", "factor"), [(100_000, 1.0), (4000, 1.0), (1000, 2.0), (250, 4.0), (30, 4.0)])
+def test_the_learning_rate_is_higher_in_short_runs(steps: int, factor: float) -> None:
+    assert TrainConfig(steps=steps).rate == pytest.approx(factor * 6e-4)
+
+
 def test_learning_rate_rises_stays_and_falls() -> None:
     config = TrainConfig(steps=100, warmup=0.1, decay=0.2, learning_rate=2.0)
     factor = [learning_rate(step, config) / 2 for step in range(100)]
