@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.null_studies import DRAWS, EXPERIMENTS, RUNS, Noise
 from saebrain.progress import Report, bar, silent
 
-DISCRETE = {"hypergeometric"}
+DISCRETE = {"hypergeometric", "topography, hypergeometric"}
 CONTRAST = "not: "
 
 

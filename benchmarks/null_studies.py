@@ -26,6 +26,8 @@ from saebrain.inference.prediction_error import prediction_error
 from saebrain.inference.runs import mean_correlation, run_slices, unit
 from saebrain.inference.spin import parcel_permutations, partners, spin_parcels
 from saebrain.inference.topography import bilateral, overlap, topography_test
+from saebrain.pipeline.spun import Grid, grid, spin_test
+from saebrain.pipeline.topography import OVERALL, Figures, rhos
 from saebrain.simulate import BAND_HZ, RESTING_TR_S, resting_bold
 from saebrain.surface.atlas import Atlas, desikan_killiany, parcel_means
 from saebrain.surface.sphere import fsaverage5_sphere
@@ -44,18 +46,22 @@ POOL, SELECTED = 240, 12
 
 @dataclass(frozen=True)
 class Noise:
-    """The recording: ``bold`` (samples, vertices with data), ``parcels`` (samples, parcels), unit variance."""
+    """The recording: ``bold`` (samples, vertices with data), ``parcels`` (samples, parcels), unit variance;
+    ``points`` (samples, points of ``grid``), of unit norm, NaN without data."""
 
     bold: np.ndarray
     parcels: np.ndarray
+    points: np.ndarray
+    grid: Grid
     atlas: Atlas
 
     @classmethod
     def load(cls) -> Noise:
         bold, atlas = resting_bold(), desikan_killiany()
-        data = bold.any(axis=0)
+        data = np.asarray(bold.any(axis=0))
         parcels = parcel_means(np.where(data, bold, np.float32(np.nan)), atlas).astype(float)
-        return cls(bold[:, data], (parcels - parcels.mean(axis=0)) / parcels.std(axis=0), atlas)
+        points = np.where(data[grid()], unit(bold[:, grid()], [len(bold)]), np.nan)
+        return cls(bold[:, data], (parcels - parcels.mean(axis=0)) / parcels.std(axis=0), points, Grid.of(fsaverage5_sphere(), atlas), atlas)
 
     def runs(self, rng: np.random.Generator, vertices: int = VERTICES) -> np.ndarray:
         """Stretches of the recording as runs, at random places in their order, at random vertices; standardised within runs."""
@@ -145,11 +151,22 @@ def matched_baseline(rng: np.random.Generator, noise: Noise) -> dict[str, float]
     return {"matched baseline": _rate(test.p), "not: matched baseline, draws not moved apart": _rate(p_values(test.observed, test.null))}
 
 
+def vertex_spin(rng: np.random.Generator, noise: Noise) -> dict[str, float]:
+    """The topography of a study: maps of vertices turned, rho over the parcels predicted for any subcategory."""
+    maps, predicted = _courses(rng, noise).T @ noise.points, _predicted(noise.atlas)
+    observed, null = spin_test(maps, noise.grid, lambda means: rhos(predicted, means), n=DRAWS, seed=_seed(rng))
+    p = p_values(observed, null)
+    found = Figures([str(number) for number in range(CATEGORIES)], noise.atlas, predicted, noise.grid.means(maps)[0])
+    return {
+        "topography": _rate(p[:1]),
+        "topography, a subcategory's own": _rate(p[len(OVERALL) :]),
+        "topography, hypergeometric": _rate(np.array([found.p_hypergeom])),
+    }
+
+
 def topography(rng: np.random.Generator, noise: Noise) -> dict[str, float]:
     """Maps of random courses' correlations with parcels against the codebook's kind of prediction (both hemispheres, blobs)."""
-    course = rng.normal(size=(len(noise.parcels), CATEGORIES))
-    course = signal.sosfiltfilt(signal.butter(2, BAND_HZ, "bandpass", fs=1 / RESTING_TR_S, output="sos"), course, axis=0)
-    observed = unit(course, [len(course)]).T @ unit(noise.parcels, [len(course)])
+    observed = _courses(rng, noise).T @ unit(noise.parcels, [len(noise.parcels)])
     partner = partners(noise.atlas.parcels)
     sphere, labels, n_left, seed = fsaverage5_sphere(), noise.atlas.labels, len(noise.atlas.labels) // 2, _seed(rng)
     predicted = _predicted(noise.atlas)
@@ -171,7 +188,15 @@ def topography(rng: np.random.Generator, noise: Noise) -> dict[str, float]:
     }
 
 
-EXPERIMENTS: dict[str, Experiment] = {f.__name__: f for f in (encoding, kept_predictions, beside_nuisance, expectation, matched_baseline, topography)}
+_ALL: tuple[Experiment, ...] = (encoding, kept_predictions, beside_nuisance, expectation, matched_baseline, topography, vertex_spin)
+EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
+
+
+def _courses(rng: np.random.Generator, noise: Noise) -> np.ndarray:
+    """A random course a subcategory, of the band that BOLD lives in, of unit norm. (samples, subcategories)."""
+    course = rng.normal(size=(len(noise.parcels), CATEGORIES))
+    course = signal.sosfiltfilt(signal.butter(2, BAND_HZ, "bandpass", fs=1 / RESTING_TR_S, output="sos"), course, axis=0)
+    return np.asarray(unit(course, [len(course)]))
 
 
 def _features_score(features: np.ndarray, nuisance: np.ndarray) -> ScoreMany:

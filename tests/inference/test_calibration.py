@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -25,7 +27,7 @@ def test_rates_and_contrasts_by_name() -> None:
 
 def test_every_group_of_tests_runs() -> None:
     noise = Noise.load()
-    for name in ("encoding", "beside_nuisance", "expectation", "matched_baseline"):
+    for name in ("encoding", "beside_nuisance", "expectation", "matched_baseline", "vertex_spin"):
         rates = EXPERIMENTS[name](np.random.default_rng(0), noise)
         assert all(0 <= rate <= 1 for rate in rates.values())
 
@@ -33,7 +35,7 @@ def test_every_group_of_tests_runs() -> None:
 def test_runs_are_stretches_of_the_recording_that_do_not_overlap() -> None:
     recording = Noise.load()
     rng = np.random.default_rng(0)
-    noise = Noise(rng.normal(size=(652, 12)).astype(np.float32), recording.parcels, recording.atlas)
+    noise = replace(recording, bold=rng.normal(size=(652, 12)).astype(np.float32))
     for _ in range(10):
         y = noise.runs(rng, 1)
         end = 0
