@@ -20,13 +20,16 @@ from saebrain.progress import Report, silent
 from saebrain.store import read_table, write_table
 from saebrain.study import PROJECT
 
+OF_PEOPLE = ("annotations.db", "annotations.db-lock", "annotations.db-shm", "annotations.db-wal", "jobs", "lists", "notes", "runs")
+"""What people, and tests in a browser, leave in a study that they look at."""
+
 
 def copy_study(source: Path, target: Path, *, without: tuple[str, ...] = ()) -> Path:
     """Copy a study, but for its cache and some files or folders at its top; returns ``target``.
 
     Big files are linked where the file system can: steps replace files and never write into them.
     """
-    left = (*without, "cache")  # its files are marked when they are read
+    left = (*without, *OF_PEOPLE, "cache")  # the cache's files are marked when they are read
     shutil.copytree(source, target, copy_function=link, ignore=lambda folder, names: left if Path(folder) == source else ())
     configuration = target / "study.toml"
     configuration.unlink()

@@ -254,9 +254,7 @@ def test_annotators_agree_on_the_common_path(said: list[str], common: str) -> No
 
 
 def test_agreement_is_by_feature_in_order() -> None:
-    labels = pd.DataFrame(
-        {"feature": [2, 0, 2, 0], "annotator": ["a", "a", "b", "b"], "label": ["lexical", "semantic/place", "lexical", "semantic"]}
-    )
+    labels = pd.DataFrame({"feature": [2, 0, 2, 0], "annotator": ["a", "a", "b", "b"], "label": ["lexical", "semantic/place", "lexical", "semantic"]})
     assert list(agreed(labels).items()) == [(0, "semantic"), (2, "lexical")]
 
 

@@ -150,6 +150,8 @@ def map_work(selection: str) -> Work:
 def _next(study: Study, found: Shown, run: Run | None) -> None:
     """What can be done with an answer: map every vertex, or record the map that is there."""
     work = map_work(found.selection)
+    if run is None and not found.by_vertex and live.has_map(study, found.selection):
+        st.rerun()  # the map arrived while parcels were scored
     if run is None and not found.by_vertex:
         encoding_jobs.offer(study, work, place="map")
     elif run is None and not runs.recorded(study, found.selection):

@@ -179,7 +179,7 @@ def test_search_changes_address_and_list(browser: Browser, dashboard: Dashboard)
         assert "q=harbour" in query(page)
         settled(page)
         expect(page.get_by_text(re.compile(r"^\d+ of [\d,]+ features"))).to_be_visible()
-        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Next Shortcut").click()
         settled(page)
         number = re.search(r"feature=(\d+)", query(page))
         assert number is not None

@@ -202,7 +202,7 @@ def test_a_study_may_be_moved(line: Line, tmp_path: Path) -> None:
 def test_order(line: Line) -> None:
     assert [step.name for step in in_order(line.steps, "second")] == ["first", "second"]
     assert [step.name for step in in_order(STEPS, "labels")] == ["stimulus", "activations", "codes", "features", "labels"]
-    assert [step.name for step in in_order(STEPS, "summary")] == list(STEPS)
+    assert [step.name for step in in_order(STEPS, "summary")] == [name for name in STEPS if name not in ("neighbours", "layout")]
 
 
 # fingerprints
