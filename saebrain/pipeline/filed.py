@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from saebrain.atomic import write_json
+from saebrain.pipeline.human_labels import moved
+from saebrain.pipeline.selection import study_codebook
 from saebrain.pipeline.steps import digest, read_record
 from saebrain.study import Study
 
@@ -27,9 +29,11 @@ def opened(study: Study | Path, arguments: dict[str, Any]) -> Study:
 def filed(study: Study, kind: str, version: int, **depends_on: Any) -> Path:
     """Where a result stands: ``encoding/{hash}/{kind}.json``.
 
-    The hash holds the layer's codes and labels, the responses, the encoding settings, and what is given in ``depends_on``.
+    The hash holds the layer's codes and labels, those of people too, the responses, the encoding settings, and what is given in ``depends_on``.
     """
-    upstream = {step: read_record(study, step).get("key") for step in ("codes", "labels", "responses")}
+    upstream: dict[str, Any] = {step: read_record(study, step).get("key") for step in ("codes", "labels", "responses")}
+    if relabelled := {path: features for path in study_codebook(study).paths if (features := moved(study, path))}:
+        upstream["relabelled"] = relabelled
     content = {"kind": kind, "version": version, "encoding": study.config.encoding.settings(), **upstream, **depends_on}
     return study.encoding / digest(content) / f"{kind}.json"
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from saebrain.errors import InputError
 from saebrain.pipeline.filed import filed, opened, plain, read_filed, write_filed
 from saebrain.study import Study
-from tests.studies import configure, copy_study
+from tests.studies import configure, copy_study, relabel
 
 
 def test_all_becomes_json(tmp_path: Path) -> None:
@@ -51,3 +52,12 @@ def test_a_job_gets_the_study_at_its_layer(demo_study: Path) -> None:
     assert opened(study, {"selection": "all"}) is study
     with pytest.raises(InputError, match="layer 7"):
         opened(study, {"layer": 7})
+
+
+def test_place_depends_on_published_labels_of_people(demo_study: Path, tmp_path: Path) -> None:
+    study = Study.open(copy_study(demo_study, tmp_path / "study"))
+    before = filed(study, "topography", 1, n=10)
+    labels = pd.read_parquet(study.labels)
+    feature = int(labels.loc[labels["label"].str.startswith("lexical"), "feature"].iloc[0])
+    relabel(study.folder, study.layer, {feature: "semantic/place"})
+    assert filed(study, "topography", 1, n=10) != before
