@@ -37,7 +37,8 @@ from saebrain.annotation.database import Database
 from saebrain.annotation.log import read_events
 from saebrain.annotation.people import enrol
 from saebrain.annotation.queues import Desk, claim, plan
-from saebrain.study import PROJECT, SHIPPED, AnnotationSection
+from saebrain.config import AnnotationSection
+from saebrain.study import PROJECT, SHIPPED
 from saebrain.taxonomy import load_codebook
 
 LAYER = 15

@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, WebSocket, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from saebrain.maps import correlation_map, deviation, standardised
 from saebrain.surface.figure import png_bytes
 from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.render import strip, thumbnail
 from tests.browser.conftest import BROWSER_ARGUMENTS
-from tests.browser.dashboard import serving_app
+from tests.browser.dashboard import Socket, serving_app
 from tools.find_browser import find
 
 APPS = Path(__file__).parent / "surface_apps"
@@ -42,23 +42,9 @@ DRAWN_MS = """() => { const viewer = [...saebrain.shared.viewers][0], { gl } = v
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); return performance.now(); }"""
 
 
-class Counted:
-    """Bytes that came over a page's web socket."""
-
-    def __init__(self, page: Page) -> None:
-        self.bytes = 0
-        page.on("websocket", self._opened)
-
-    def _opened(self, socket: WebSocket) -> None:
-        socket.on("framereceived", self._received)
-
-    def _received(self, payload: str | bytes) -> None:
-        self.bytes += len(payload)
-
-
 def viewer_flips(page: Page, url: str, flips: int) -> dict[str, Any]:
     """Arrow keys; every flip waits until the maps around are there again."""
-    counted = Counted(page)
+    counted = Socket(page)
     page.goto(url)
     ready = """number => { const viewer = window.saebrain && [...saebrain.shared.viewers][0];
         return viewer?.drawn?.map === `test wave ${number}` && !Object.keys(viewer.open).length && !viewer.timers.flip
@@ -78,10 +64,10 @@ def viewer_flips(page: Page, url: str, flips: int) -> dict[str, Any]:
 
 
 PLOTTED_MS = """title => new Promise(done => {
-    // plotly has the new figure once its layout says so, and draws its scenes in the frame after
+    // plotly has the new figure once its layout says so (the theme sets the title in bold), and draws its scenes in the frame after
     const look = () => {
         const layout = [...document.querySelectorAll('.js-plotly-plot')].at(-1)?._fullLayout;
-        const there = layout?.title?.text === title && layout.scene4?._scene?.glplot;
+        const there = layout?.title?.text?.replace(/<[^>]*>/g, "") === title && layout.scene4?._scene?.glplot;
         requestAnimationFrame(there ? () => requestAnimationFrame(() => done(performance.now())) : look);
     };
     look();
@@ -90,7 +76,7 @@ PLOTTED_MS = """title => new Promise(done => {
 
 def peer_flips(page: Page, url: str, flips: int) -> dict[str, Any]:
     """A button for the next map; drawn a frame after plotly has the figure, which favours it if anything."""
-    counted = Counted(page)
+    counted = Socket(page)
     page.goto(url)
     drawn = "() => document.querySelector('.js-plotly-plot')?._fullLayout && document.querySelector('[data-test-script-state=\"notRunning\"]')"
     page.wait_for_function(drawn, timeout=PATIENCE_MS)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -66,3 +67,12 @@ def scramble(network: Any) -> Any:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(noise * 0.3 if parameter.ndim > 1 else parameter + 0.5 * noise)
     return network.eval()
+
+
+def texts(folder: Path, count: int) -> Path:
+    """A folder of documents of 40 words each."""
+    folder.mkdir()
+    words, rng = TEXT.split(), np.random.default_rng(0)
+    for number in range(count):
+        (folder / f"{number:02d}.txt").write_text(" ".join(rng.choice(words, 40)), encoding="utf-8")
+    return folder

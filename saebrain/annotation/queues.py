@@ -19,7 +19,7 @@ from saebrain.annotation.database import Database
 from saebrain.annotation.log import not_undone
 from saebrain.annotation.people import require
 from saebrain.annotation.schema import Queue, event, slot
-from saebrain.study import AnnotationSection
+from saebrain.config import AnnotationSection
 
 ORDER: tuple[Queue, ...] = ("overlap", "random", "impact", "disagreement")
 SAMPLED: tuple[Queue, ...] = ("overlap", "random")

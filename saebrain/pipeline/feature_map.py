@@ -13,12 +13,13 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from saebrain import design
+from saebrain.config import EncodingSection
 from saebrain.maps import correlation_map, deviation, haemodynamic, standardised
 from saebrain.pipeline.state import check
 from saebrain.pipeline.timing import study_responses
 from saebrain.responses import Responses
 from saebrain.store import read_table
-from saebrain.study import EncodingSection, Study
+from saebrain.study import Study
 
 MOST_READERS = 4
 """Runs of responses that are read at the same time; each takes its size in memory twice."""

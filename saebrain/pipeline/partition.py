@@ -16,12 +16,11 @@ from jaxtyping import Bool, Float
 from saebrain.encoding.kernels import Kernel
 from saebrain.inference.partition import Partition, partition, subsets
 from saebrain.pipeline.contributions import present
-from saebrain.pipeline.filed import filed, opened, read_filed, write_filed
+from saebrain.pipeline.filed import filed, opened, read_filed
+from saebrain.pipeline.once import once
 from saebrain.pipeline.parcelwise import Parcels, accuracy, predicted_by, predicted_parcels
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.selection import NUISANCE
-from saebrain.pipeline.steps import require
 from saebrain.progress import Report, silent
 from saebrain.study import Study
 
@@ -44,11 +43,7 @@ def compute(study: Study | Path, arguments: dict[str, Any], report: Report) -> d
         If fewer than two subcategories have active features.
     """
     study = opened(study, arguments)
-    require(study, STEPS["encode"], STEPS)
-    found = read_partition(study)
-    if found is not None:
-        return found
-    return write_filed(_path(study), run_partition(Problem.load(study), report))
+    return once(study, _path(study), lambda problem: run_partition(problem, report))
 
 
 def read_partition(study: Study) -> dict[str, Any] | None:

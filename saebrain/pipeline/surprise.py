@@ -19,13 +19,12 @@ from saebrain.encoding.kernels import Kernel, finished, linear_kernel
 from saebrain.errors import InputError
 from saebrain.inference.prediction_error import CONTEXT, PredictionError, prediction_error
 from saebrain.labels import UNCLEAR
-from saebrain.pipeline.filed import filed, opened, read_filed, write_filed
+from saebrain.pipeline.filed import filed, opened, read_filed
+from saebrain.pipeline.once import once
 from saebrain.pipeline.parcelwise import Parcels, predicted_parcels
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.selection import ALL
 from saebrain.pipeline.shifted import gain_test, mean_rows, parcel_rows, region
-from saebrain.pipeline.steps import require
 from saebrain.progress import Report, silent
 from saebrain.study import Study
 
@@ -50,11 +49,7 @@ def compute(study: Study | Path, arguments: dict[str, Any], report: Report) -> d
     """
     study = opened(study, arguments)
     n, seed = int(arguments.get("n", DRAWS)), int(arguments.get("seed", 0))
-    require(study, STEPS["encode"], STEPS)
-    found = read_surprise(study, n=n, seed=seed)
-    if found is not None:
-        return found
-    return write_filed(_path(study, n, seed), run_surprise(Problem.load(study), n=n, seed=seed, report=report))
+    return once(study, _path(study, n, seed), lambda problem: run_surprise(problem, n=n, seed=seed, report=report))
 
 
 def read_surprise(study: Study, *, n: int = DRAWS, seed: int = 0) -> dict[str, Any] | None:

@@ -20,11 +20,10 @@ from saebrain.inference.multiple import p_values
 from saebrain.inference.spin import parcel_permutations, partners
 from saebrain.inference.topography import bilateral, overlap, spearman, specific, winners
 from saebrain.pipeline.contributions import Contributions, unique_contributions
-from saebrain.pipeline.filed import filed, opened, read_filed, write_filed
+from saebrain.pipeline.filed import filed, opened, read_filed
+from saebrain.pipeline.once import once
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.spun import Grid, grid, spin_test
-from saebrain.pipeline.steps import require
 from saebrain.progress import Report, silent
 from saebrain.study import Study
 from saebrain.surface.atlas import Atlas
@@ -56,11 +55,7 @@ def compute(study: Study | Path, arguments: dict[str, Any], report: Report) -> d
     """
     study = opened(study, arguments)
     n, seed = int(arguments.get("n", DRAWS)), int(arguments.get("seed", 0))
-    require(study, STEPS["encode"], STEPS)
-    found = read_topography(study, n=n, seed=seed)
-    if found is not None:
-        return found
-    return write_filed(_path(study, n, seed), run_topography(Problem.load(study), n=n, seed=seed, report=report))
+    return once(study, _path(study, n, seed), lambda problem: run_topography(problem, n=n, seed=seed, report=report))
 
 
 def read_topography(study: Study, *, n: int = DRAWS, seed: int = 0) -> dict[str, Any] | None:

@@ -17,7 +17,8 @@ from saebrain.annotation.database import Database
 from saebrain.annotation.people import enrol
 from saebrain.annotation.queues import Desk
 from saebrain.annotation.schema import Role
-from saebrain.study import SHIPPED, AnnotationSection
+from saebrain.config import AnnotationSection
+from saebrain.study import SHIPPED
 from saebrain.taxonomy import Codebook, load_codebook
 
 Fresh = Callable[[], Database]

@@ -18,8 +18,9 @@ from saebrain.annotation import database as module
 from saebrain.annotation.database import Database, database_url
 from saebrain.annotation.log import Entry, append, read_events
 from saebrain.annotation.schema import HEAD, event, metadata
+from saebrain.config import AnnotationSection
 from saebrain.errors import InputError
-from saebrain.study import SHIPPED, AnnotationSection, Study
+from saebrain.study import SHIPPED, Study
 from tests.annotation.conftest import Fresh
 
 ENTRY = Entry("k", "label", "ana", 15, 7, "1.0", label="semantic")

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from playwright.sync_api import Page, WebSocket
+
 from saebrain.study import STUDY_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +91,17 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> 
         except OSError:
             time.sleep(0.2)
     raise RuntimeError(f"the dashboard does not answer at {url}; its log:\n{log.read_text()}")
+
+
+class Socket:
+    """Counts what comes over a page's web socket."""
+
+    def __init__(self, page: Page) -> None:
+        self.bytes = 0
+        page.on("websocket", self._opened)
+
+    def _opened(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._received)
+
+    def _received(self, payload: str | bytes) -> None:
+        self.bytes += len(payload)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, WebSocket, expect
+from playwright.sync_api import Browser, Page, expect
 
 from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.render import strip
 from tests.browser import viewer_app
-from tests.browser.dashboard import ROOT, Dashboard, serving_app
+from tests.browser.dashboard import ROOT, Dashboard, Socket, serving_app
 
 MOST_BYTES = 25_000
 DRAW_MS, SLACK = 100, 10
@@ -33,20 +33,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     with serving_app(ROOT / "tests" / "browser" / "viewer_app.py", tmp_path_factory.mktemp("viewer") / "streamlit.log") as running:
         yield running
         assert "Traceback" not in running.log.read_text()
-
-
-class Socket:
-    """Counts what comes over a page's web socket."""
-
-    def __init__(self, page: Page) -> None:
-        self.bytes = 0
-        page.on("websocket", self._opened)
-
-    def _opened(self, socket: WebSocket) -> None:
-        socket.on("framereceived", self._received)
-
-    def _received(self, payload: str | bytes) -> None:
-        self.bytes += len(payload)
 
 
 def open_viewer(page: Page, app: Dashboard, query: str = "") -> None:

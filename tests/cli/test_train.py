@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from saebrain import __main__
@@ -24,11 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model and a folder of texts."""
     folder = tmp_path_factory.mktemp("made")
     tiny.save(folder / "model", "llama")
-    (folder / "texts").mkdir()
-    words = tiny.TEXT.split()
-    rng = np.random.default_rng(0)
-    for number in range(20):
-        (folder / "texts" / f"{number:02d}.txt").write_text(" ".join(rng.choice(words, 40)), encoding="utf-8")
+    tiny.texts(folder / "texts", 20)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from saebrain.ui.frame import FILES
+from tests import studies
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[..., AppTest]
@@ -35,15 +37,13 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
 
 @pytest.fixture
 def copy_study(demo_study: Path, tmp_path: Path) -> Copy:
-    """``copy_study(without=["labels.parquet"])``: the demo study in another folder, its large parts linked, some left out."""
+    """``copy_study(without=["labels.parquet"])``: the demo study in another folder, some of it left out."""
 
     def copy(*, without: tuple[str, ...] = ()) -> Path:
-        folder = tmp_path / "study"
-        for source in sorted(path for path in demo_study.rglob("*") if path.is_file()):
-            name = source.relative_to(demo_study)
-            if not any(name.is_relative_to(left_out) for left_out in without):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).symlink_to(source)
+        folder = studies.copy_study(demo_study, tmp_path / "study")
+        for name in without:
+            left_out = folder / name
+            shutil.rmtree(left_out) if left_out.is_dir() else left_out.unlink(missing_ok=True)
         return folder
 
     return copy

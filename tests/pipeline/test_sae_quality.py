@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from saebrain.config import StudyConfig
 from saebrain.pipeline import sae_quality
 from saebrain.pipeline.sae_quality import QUIET_S, known_saes, progress, training_log
-from saebrain.study import Study, StudyConfig
+from saebrain.study import Study
 
 DENSITY = {"log10_edges": [-3.0, -2.0, -1.0], "counts": [5, 2], "never": 1}
 FIGURES = {"fvu": 0.2, "l0": 4.0, "dead_fraction": 0.125, "n_tokens": 900}

@@ -15,11 +15,12 @@ import pytest
 
 from saebrain import __version__
 from saebrain.atomic import replacing
+from saebrain.config import StudyConfig
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.steps import SAMPLED_BYTES, Step, fingerprint, in_order, is_done, key, read_record, run
 from saebrain.progress import Report
-from saebrain.study import Study, StudyConfig
+from saebrain.study import Study
 from tests.studies import quiet
 
 ROOT = Path(__file__).parents[2]

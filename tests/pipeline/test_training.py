@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -34,11 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, and a folder of texts: 40 documents of about 90 tokens."""
     folder = tmp_path_factory.mktemp("made")
     tiny.save(folder / "model", "llama")
-    (folder / "texts").mkdir()
-    words = tiny.TEXT.split()
-    rng = np.random.default_rng(0)
-    for number in range(40):
-        (folder / "texts" / f"{number:02d}.txt").write_text(" ".join(rng.choice(words, 40)), encoding="utf-8")
+    tiny.texts(folder / "texts", 40)
     return folder
 
 

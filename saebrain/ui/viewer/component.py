@@ -140,6 +140,8 @@ def show(
 
 def _heard(key: str, leaves: Leaves, acts: Acts) -> None:
     """Act on what the browser reports. Each matter has a number: what was dealt with before is told again until the answer is there."""
+    if key not in st.session_state:  # the reader has left that page
+        return
     known, report, cut = session(), dict(st.session_state[key]["report"]), len(leaves.prefix)
     known.maps = {each for each in known.maps if not each.startswith(leaves.prefix)} | set(map(str, report["have"]))
     known.wanted = [str(each)[cut:] for each in report.get("need", [])]
