@@ -47,7 +47,7 @@ def viewer_flips(page: Page, url: str, flips: int) -> dict[str, Any]:
     counted = Socket(page)
     page.goto(url)
     ready = """number => { const viewer = window.saebrain && [...saebrain.shared.viewers][0];
-        return viewer?.drawn?.map === `test wave ${number}` && !Object.keys(viewer.open).length && !viewer.timers.flip
+        return viewer?.drawn?.map === `test wave ${number}` && !Object.keys(viewer.talk.open).length && !viewer.talk.timers.flip
             && viewer.header.around.every(({ id }) => saebrain.shared.maps.has(id))
             && document.querySelector('[data-test-script-state="notRunning"]'); }"""
     page.wait_for_function(ready, arg=0, timeout=PATIENCE_MS)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
-_FILES = ("mesh.js", "panes.js", "shaders.js", "scene.js", "words.js", "panel.js", "viewer.js")
+_FILES = ("mesh.js", "panes.js", "shaders.js", "scene.js", "words.js", "panel.js", "controls.js", "shared.js", "talk.js", "hands.js", "viewer.js", "main.js")
 
 
 @lru_cache(maxsize=1)

@@ -3,13 +3,17 @@
 const GREYS = [214 / 255, 168 / 255, 104 / 255, 0.2]; // gyrus, sulcus, mask; curvature (1/mm) of the greatest byte
 const LIGHT = [0, 0.42, 0.91]; // right, up, towards the viewer
 const PIN_SIZE = 13;
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 class Scene {
   constructor() {
     this.canvas = document.createElement("canvas");
-    const gl = this.canvas.getContext("webgl2", { antialias: true, alpha: true });
+    const gl = this.canvas.getContext("webgl2", { antialias: false, alpha: true });
     if (!gl) throw new NoWebGL();
     this.gl = gl;
+    const info = gl.getExtension("WEBGL_debug_renderer_info");
+    this.slow = SOFTWARE.test(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+    this.fine = { frame: gl.createFramebuffer(), colour: gl.createRenderbuffer(), depth: gl.createRenderbuffer(), size: [] };
     this.surfaces = new Map();
     this.border = compile(gl, BORDER_VERTEX, BORDER_PIXEL);
     this.pin = compile(gl, PIN_VERTEX, PIN_PIXEL);
@@ -40,13 +44,42 @@ class Scene {
     gl.vertexAttribPointer(at, size, type, normalised, stride, offset);
   }
 
-  /** Draw. `shown`: mesh, from, to, blend, panes, maps (one or two), mode, range, threshold, row, outlines, pinned, width, height. */
-  draw(shown) {
-    const { gl, canvas } = this, { mesh, width, height } = shown;
+  /**
+   * Draw, with smooth edges unless it has to be quick: a software renderer takes more than twice as long for them.
+   * `shown`: mesh, from, to, blend, panes, maps (one or two), mode, range, threshold, row, outlines, pinned, width, height.
+   */
+  draw(shown, smooth = true) {
+    const { gl, canvas } = this, { width, height } = shown;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     const size = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-    if (this.mesh !== mesh) this.take(mesh);
+    if (this.mesh !== shown.mesh) this.take(shown.mesh);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, smooth ? this.fineFrame(size) : null);
+    this.drawPanes(shown, ratio, size);
+    if (!smooth) return;
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+    gl.blitFramebuffer(0, 0, ...size, 0, 0, ...size, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  }
+
+  /** A picture of several samples a pixel, to be drawn into and then copied. */
+  fineFrame(size) {
+    const { gl, fine } = this;
+    if (fine.size.join() !== size.join()) {
+      const samples = Math.min(4, gl.getParameter(gl.MAX_SAMPLES));
+      gl.bindFramebuffer(gl.FRAMEBUFFER, fine.frame);
+      for (const [buffer, format, point] of [[fine.colour, gl.RGBA8, gl.COLOR_ATTACHMENT0], [fine.depth, gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT]]) {
+        gl.bindRenderbuffer(gl.RENDERBUFFER, buffer);
+        gl.renderbufferStorageMultisample(gl.RENDERBUFFER, samples, format, ...size);
+        gl.framebufferRenderbuffer(gl.FRAMEBUFFER, point, gl.RENDERBUFFER, buffer);
+      }
+      fine.size = size;
+    }
+    return fine.frame;
+  }
+
+  drawPanes(shown, ratio, size) {
+    const { gl } = this, { mesh } = shown;
     gl.viewport(0, 0, ...size);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
