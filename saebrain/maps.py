@@ -99,13 +99,15 @@ def weight_map(delayed: Float[np.ndarray, "samples delays"], dual: Float[np.ndar
 
 
 def contribution_map(
-    delayed: Float[np.ndarray, "samples delays"], weights: Float[np.ndarray, "delays vertices"], y: Float[np.ndarray, "samples vertices"]
+    delayed: Float[np.ndarray, "samples delays"],
+    weights: Float[np.ndarray, "delays vertices"],
+    y: Float[np.ndarray, "samples vertices"],
+    power: Float[np.ndarray, " vertices"],
 ) -> Float[np.ndarray, " vertices"]:
     """Share of a response's variance that a feature's part of the prediction accounts for.
 
-    The product measure (Pratt 1987): sum_d w_d (x_d . y) / (y . y), with columns of mean 0. Over all columns of a model it
+    The product measure (Pratt 1987): sum_d w_d (x_d . y) / (y . y), with columns of mean 0; ``power`` is y . y. Over all columns of a model it
     adds up to R^2; a single one may be negative. NaN at vertices without data (y = 0).
     """
     shared = np.einsum("dv,dv->v", weights, delayed.T.astype(np.float32) @ y)
-    power = np.einsum("tv,tv->v", y, y)
     return np.asarray(np.divide(shared, power, out=np.full(len(power), np.nan, np.float32), where=power > 0), np.float32)

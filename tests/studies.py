@@ -14,11 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
+from saebrain.pipeline.live import current_labels
+from saebrain.pipeline.selection import Known, select, study_codebook
 from saebrain.progress import Report, silent
 from saebrain.store import read_table, write_table
-from saebrain.study import PROJECT
+from saebrain.study import PROJECT, Study
 
 OF_PEOPLE = ("annotations.db", "annotations.db-lock", "annotations.db-shm", "annotations.db-wal", "jobs", "lists", "notes", "runs")
 """What people, and tests in a browser, leave in a study that they look at."""
@@ -46,6 +50,11 @@ def link(source: str | Path, target: str | Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def selected(study: Study, selection: str) -> Int[np.ndarray, " features"]:
+    """Features of a selection at the study's layer, with its labels as they are now."""
+    return select(selection, Known.of(study, current_labels(study), study_codebook(study)))
 
 
 def configure(study: Path, **sections: dict[str, Any]) -> None:

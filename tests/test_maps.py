@@ -76,12 +76,12 @@ def test_contributions_of_all_columns_add_up_to_the_explained_variance() -> None
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(80, 6)).astype(np.float32), rng.normal(size=(80, 3)).astype(np.float32)
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    dual = dual_weights(x @ x.T, y, 2.0)
+    dual, power = dual_weights(x @ x.T, y, 2.0), (y**2).sum(axis=0)
     weights = weight_map(x, dual)
     np.testing.assert_allclose(weights, np.linalg.solve(x.T @ x + 2 * np.eye(6), x.T @ y), atol=1e-4)  # primal ridge
-    parts = np.sum([contribution_map(x[:, [column]], weight_map(x[:, [column]], dual), y) for column in range(6)], axis=0)
-    np.testing.assert_allclose(parts, ((x @ weights) * y).sum(axis=0) / (y**2).sum(axis=0), rtol=1e-3)
-    assert np.isnan(contribution_map(x, weights, np.zeros_like(y))).all()
+    parts = np.sum([contribution_map(x[:, [column]], weight_map(x[:, [column]], dual), y, power) for column in range(6)], axis=0)
+    np.testing.assert_allclose(parts, ((x @ weights) * y).sum(axis=0) / power, rtol=1e-3)
+    assert np.isnan(contribution_map(x, weights, np.zeros_like(y), np.zeros(y.shape[1]))).all()
 
 
 def test_significance_holds_its_rate_and_finds_what_is_there() -> None:

@@ -68,7 +68,7 @@ def encode(
         str | None,
         typer.Option(
             help="One selection: all, nuisance, a label such as semantic/place, features:12,15, list:NAME, density<0.01, r>0.1, "
-            "or several joined by + (either) and & (both). Otherwise the standard ones."
+            "or several joined by + (either) and & (both); semantic@5 is that of layer 5. Otherwise the standard ones."
         ),
     ] = None,
     statistics: Annotated[bool, typer.Option(help="With --select: tests, baselines and ceiling beside the scores; a minute or two.")] = True,

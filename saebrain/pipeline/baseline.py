@@ -41,7 +41,10 @@ def matched_baseline(problem: Problem, selection: str, parcels: Parcels, *, n: i
         and d are None and ``absent`` says why.
     """
     nothing: dict[str, Any] = {"n": 0, "p": None, "d": None, "observed": None, "null": [], "definition": DEFINITION, "seed": seed}
-    features = problem.select(selection)
+    try:
+        features = problem.select(selection)
+    except InputError as reason:
+        return nothing | {"absent": str(reason)}
     if not len(features):
         return nothing | {"absent": "the selection has no feature of its own"}
     courses = problem.categories.courses(problem.labels.index.to_numpy()).T.copy()  # features x samples: a set is some rows

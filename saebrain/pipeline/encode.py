@@ -9,7 +9,7 @@ from saebrain.maps import haemodynamic
 from saebrain.pipeline.problem import Problem
 from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.results import Result, read_result, result_folder, write_absent, write_result
-from saebrain.pipeline.selection import ALL, EmptySelection, canonical, standard_selections, study_codebook
+from saebrain.pipeline.selection import ALL, EmptySelection, by_layer, canonical, standard_selections, study_codebook
 from saebrain.pipeline.steps import require
 from saebrain.progress import Report, silent
 from saebrain.store import write_table
@@ -47,14 +47,20 @@ def encode_one(study: Study, selection: str, report: Report = silent) -> Result:
         If the selection is not understood, or has no active feature.
     """
     # The result is filed under the records of these steps, so what it is computed from must be theirs.
-    require(study, STEPS["encode"], STEPS)
     name = canonical(selection, study_codebook(study))  # before anything is read, which takes seconds
+    require_for(study, name)
     if not is_scored(study, name):
         score(Problem.load(study), name, report)
     result = read_result(study, name)
     if result.absent is not None:
         raise EmptySelection(result.absent)
     return result
+
+
+def require_for(study: Study, selection: str) -> None:
+    """Check that what scoring a selection needs, of all its layers, is there and up to date (MissingStepError if not)."""
+    for layer in {study.layer, *by_layer(selection, study.layer)}:
+        require(study.at(layer), STEPS["encode"], STEPS)
 
 
 def is_scored(study: Study, selection: str) -> bool:
@@ -66,7 +72,7 @@ def score(problem: Problem, selection: str, report: Report = silent) -> None:
     """Score a selection in every subject and write the result folder."""
     scores = problem.score(selection, report)
     name = canonical(selection, problem.codebook)
-    write_result(problem.study, name, len(problem.select(name)), scores, problem.codebook, problem.atlas)
+    write_result(problem.study, name, problem.count(name), scores, problem.codebook, problem.atlas)
 
 
 def best_parcels(problem: Problem) -> pd.DataFrame:

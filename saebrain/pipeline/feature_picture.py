@@ -71,10 +71,9 @@ def _of_model(study: Study, feature: int, kind: str, subjects: list[str], whose:
     from saebrain.pipeline.feature_weights import FeatureWeights  # slow to load (scipy)
 
     model = FeatureWeights(study)
-    shares = np.stack([model.contribution(feature, subject) for subject in subjects])
     if kind == "share":
-        values = shares.mean(axis=0)
-        return FeaturePicture(values, f"Share of variance, {whose}", round_end(values))
-    weights = np.stack([model.weights(feature, subject).sum(axis=0) for subject in subjects])
-    values = np.where(np.isfinite(shares), weights, np.nan).mean(axis=0)
-    return FeaturePicture(values, f"Weight (s.d. of the response per unit of the course), {whose}", round_end(values))
+        of, label = model.contribution, "Share of variance"
+    else:
+        of, label = model.weight, "Weight (s.d. of the response per unit of the course)"
+    values = np.mean([of(feature, subject) for subject in subjects], axis=0)
+    return FeaturePicture(values, f"{label}, {whose}", round_end(values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float
 
@@ -48,16 +50,31 @@ class FeatureWeights:
         self._kernel = finished(undelayed, self._layout, self._response) + finished(nuisance, self._layout, self._response)
         x = self._delayed(None)
         self._scale = float(np.sqrt(np.einsum("ij,ij->", x, x) / len(x)))  # kernels have a mean diagonal of 1
+        self._delayed_of = lru_cache(maxsize=8)(lambda feature: self._delayed(np.array([feature])))  # for one subject after another
+        self._power: dict[str, np.ndarray] = {}
         self._measured = Measured(study, self._layout, desikan_killiany(), ArrayCache(study.folder / "cache"))
 
-    def weights(self, feature: int, subject: str) -> Float[np.ndarray, "delays vertices"]:
-        """Weight of one feature at every delay and vertex, in standard deviations of the response per unit of the course."""
-        return weight_map(self._delayed(np.array([feature])) / self._scale**2, self._dual(subject))
+    def weight(self, feature: int, subject: str) -> Float[np.ndarray, " vertices"]:
+        """Weight of one feature at every vertex, summed over delays, in standard deviations of the response per unit of the course.
+
+        NaN where there is no data.
+        """
+        course = self._delayed_of(feature).sum(axis=1, keepdims=True)  # as weights are linear in it
+        found = weight_map(course / self._scale**2, self._dual(subject))[0]
+        return np.where(self._power_of(subject) > 0, found, np.float32(np.nan))
 
     def contribution(self, feature: int, subject: str) -> Float[np.ndarray, " vertices"]:
-        """Share of every vertex' variance that the feature's part of the fitted prediction accounts for."""
-        delayed = self._delayed(np.array([feature]))
-        return contribution_map(delayed, weight_map(delayed / self._scale**2, self._dual(subject)), self._measured.vertices[subject])
+        """Share of every vertex' variance that the feature's part of the fitted prediction accounts for; NaN where there is no data."""
+        delayed = self._delayed_of(feature)
+        weights = weight_map(delayed / self._scale**2, self._dual(subject))
+        return contribution_map(delayed, weights, self._measured.vertices[subject], self._power_of(subject))
+
+    def _power_of(self, subject: str) -> Float[np.ndarray, " vertices"]:
+        """Sum of squares of every vertex' responses."""
+        if subject not in self._power:
+            y = self._measured.vertices[subject]
+            self._power[subject] = np.einsum("tv,tv->v", y, y)
+        return self._power[subject]
 
     def _delayed(self, features: np.ndarray | None) -> Float[np.ndarray, "samples columns"]:
         """The courses of some features (all if None) as the model's design has them: delayed or convolved, cut, centred within segments."""

@@ -15,14 +15,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Int
 
 from saebrain.labels import agreed
 from saebrain.pipeline.filed import filed, read_filed
 from saebrain.pipeline.results import result_folder
-from saebrain.pipeline.selection import Known, canonical, depends_on, select, study_codebook
+from saebrain.pipeline.selection import Known, by_layer, canonical, depends_on, select, study_codebook
 from saebrain.pipeline.steps import fingerprint, read_record
 from saebrain.store import read_table
 from saebrain.study import Study
@@ -48,6 +46,8 @@ class _Problem(Protocol):
     def relabelled(self, labels: Mapping[int, str]) -> _Problem: ...
 
     def score_parcels(self, selection: str) -> pd.DataFrame: ...
+
+    def forget(self, layer: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Live:
             As `Problem.load`.
         """
         self._study, self._lock = study, threading.Lock()
+        self._stamps: dict[int, str] = {}
         self._load()
 
     def answer(self, selection: str) -> Answer:
@@ -89,6 +90,7 @@ class Live:
         with self._lock:
             started = time.perf_counter()
             moved = self._follow_labels()
+            self._follow_other_layers(selection)
             table = self._problem.score_parcels(selection)
             return Answer(table, time.perf_counter() - started, moved)
 
@@ -115,18 +117,28 @@ class Live:
         self._stamp, self._said = stamp, said
         return len(moves)
 
+    def _follow_other_layers(self, selection: str) -> None:
+        """Read those anew whose labels have changed."""
+        for layer in by_layer(canonical(selection, study_codebook(self._study)), self._study.layer):
+            stamp = labels_stamp(self._study.at(layer))
+            if layer != self._study.layer and stamp != self._stamps.setdefault(layer, stamp):
+                self._problem.forget(layer)
+                self._stamps[layer] = stamp
+
 
 def live_key(study: Study) -> str:
     """Changes with all that `Live` reads once, that is, all but labels."""
-    records = [read_record(study, name).get("key") for name in ("stimulus", "activations", "codes", "responses")]
+    records = [read_record(study, name).get("key") for name in ("stimulus", "activations", "responses")]
+    records += [read_record(study.at(layer), "codes").get("key") for layer in study.layers]
     codebook = fingerprint(study.resolve(study.config.labels.codebook))
     return json.dumps([str(study.folder.resolve()), study.config.model_dump(mode="json"), records, codebook])
 
 
 def answer_key(study: Study, selection: str) -> str:
     """Changes with all that an answer depends on besides `live_key`: labels, and files that the selection refers to."""
-    files = depends_on(canonical(selection, study_codebook(study)), study)
-    return json.dumps([labels_stamp(study), {name: _file_stamp(Path(path)) for name, path in files.items()}])
+    name = canonical(selection, study_codebook(study))
+    files, stamps = depends_on(name, study), [labels_stamp(study.at(layer)) for layer in by_layer(name, study.layer)]
+    return json.dumps([labels_stamp(study), stamps, {name: _file_stamp(Path(path)) for name, path in files.items()}])
 
 
 def labels_stamp(study: Study) -> str:
@@ -145,15 +157,19 @@ def feature_counts(labels: pd.Series, codebook: Codebook) -> dict[str, int]:
     return {path: sum(int(count) for label, count in own.items() if label == path or str(label).startswith(f"{path}/")) for path in codebook.paths}
 
 
-def selected_features(study: Study, selection: str, labels: pd.Series) -> Int[np.ndarray, " features"]:
-    """Features of a selection, without model code.
+def count_features(study: Study, selection: str, labels: pd.Series) -> int:
+    """How many features a selection has, at all its layers; ``labels`` are those of the study's own. Without model code.
 
     Raises
     ------
     InputError
         If the selection is not understood, or empty.
     """
-    return select(selection, Known.of(study, labels, study_codebook(study)))
+    codebook, count = study_codebook(study), 0
+    for layer, own in by_layer(canonical(selection, codebook), study.layer).items():
+        at = study.at(layer)
+        count += len(select(own, Known.of(at, labels if layer == study.layer else current_labels(at), codebook)))
+    return count
 
 
 def has_map(study: Study, selection: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -15,10 +15,11 @@ from saebrain.encoding.kernels import Kernel, Response, finished, linear_kernel
 from saebrain.encoding.layout import Layout
 from saebrain.encoding.score import leave_one_run_out
 from saebrain.encoding.scorer import Scorer
+from saebrain.errors import InputError
 from saebrain.labels import agreed
 from saebrain.pipeline.array_cache import ArrayCache
 from saebrain.pipeline.measured import Measured
-from saebrain.pipeline.selection import EmptySelection, Known, canonical, select, study_codebook
+from saebrain.pipeline.selection import EmptySelection, Known, by_layer, canonical, select, study_codebook
 from saebrain.pipeline.steps import digest, read_record
 from saebrain.pipeline.stimulus import Stimulus, load_stimulus
 from saebrain.pipeline.timing import layout, response_model
@@ -51,6 +52,7 @@ class Problem:
     nuisance: Kernel
     categories: CategoryKernels
     measured: Measured
+    _others: dict[int, Problem] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, study: Study) -> Problem:
@@ -88,8 +90,39 @@ class Problem:
         return self.known.labels
 
     def select(self, selection: str) -> Int[np.ndarray, " features"]:
-        """Features of a selection (InputError if it is not understood, EmptySelection if there are none)."""
-        return select(selection, self.known)
+        """Features of a selection at this layer.
+
+        Raises
+        ------
+        InputError
+            If it is not understood, or takes features from another layer; EmptySelection if there are none.
+        """
+        terms = by_layer(canonical(selection, self.codebook), self.study.layer)
+        if list(terms) != [self.study.layer]:
+            raise InputError(f"selection {selection[:80]!r} takes features from other layers than {self.study.layer}; name those of one layer")
+        return select(terms[self.study.layer], self.known)
+
+    def count(self, selection: str) -> int:
+        """How many features a selection has, at all its layers (errors as for `kernel`)."""
+        return sum(map(len, self._selected(selection).values()))
+
+    def at(self, layer: int) -> Problem:
+        """The same at another layer of the study; kept.
+
+        Raises
+        ------
+        MissingStepError, InputError
+            If there is no such layer, or something of it is missing.
+        """
+        if layer == self.study.layer:
+            return self
+        if layer not in self._others:
+            self._others[layer] = Problem.load(self.study.at(layer))
+        return self._others[layer]
+
+    def forget(self, layer: int) -> None:
+        """Read another layer anew when it is asked for again."""
+        self._others.pop(layer, None)
 
     def kernel(self, selection: str) -> Kernel | None:
         """Kernel of a selection; None for the nuisance bands alone.
@@ -101,14 +134,21 @@ class Problem:
         EmptySelection
             If it has no feature, or none that is active in the stimulus.
         """
-        features = self.select(selection)
-        if not len(features):
+        selected = {layer: features for layer, features in self._selected(selection).items() if len(features)}
+        if not selected:
             return None
-        undelayed = self.categories.of(features)
+        undelayed, *others = (self.at(layer).categories.of(features) for layer, features in selected.items())
+        for other in others:
+            undelayed += other
         if not np.trace(undelayed) > 0:
-            name = canonical(selection, self.codebook)
-            raise EmptySelection(f"selection {name!r}: none of its {len(features):,} feature(s) is active in the stimulus; choose another selection")
+            name, count = canonical(selection, self.codebook), sum(map(len, selected.values()))
+            raise EmptySelection(f"selection {name!r}: none of its {count:,} feature(s) is active in the stimulus; choose another selection")
         return finished(undelayed, self.layout, self.response)
+
+    def _selected(self, selection: str) -> dict[int, Int[np.ndarray, " features"]]:
+        """Features of a selection by layer."""
+        terms = by_layer(canonical(selection, self.codebook), self.study.layer)
+        return {layer: select(own, self.at(layer).known) for layer, own in terms.items()}
 
     def relabelled(self, labels: Mapping[int, str]) -> Problem:
         """The same with other labels of some features; kernels are updated, not made anew."""

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from saebrain.atomic import write_array, write_json
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.human_labels import moved
-from saebrain.pipeline.selection import canonical, depends_on, labels_in, study_codebook
+from saebrain.pipeline.selection import by_layer, canonical, depends_on, labels_in, study_codebook
 from saebrain.pipeline.steps import digest, fingerprint, read_record
 from saebrain.scores import Scores
 from saebrain.store import read_table, write_table
@@ -64,12 +64,17 @@ def result_folder(study: Study, selection: str) -> Path:
     InputError
         If the selection is not understood.
     """
-    name = canonical(selection, study_codebook(study))
+    codebook = study_codebook(study)
+    name = canonical(selection, codebook)
     upstream: dict[str, Any] = {step: read_record(study, step).get("key") for step in ("codes", "labels", "responses")}
     if files := depends_on(name, study):
         upstream["files"] = {term: fingerprint(Path(path)) for term, path in files.items()}
-    if relabelled := {term: features for term in labels_in(name, study_codebook(study)) if (features := moved(study, term))}:
-        upstream["relabelled"] = relabelled
+    for layer, own in by_layer(name, study.layer).items():
+        at, mark = study.at(layer), "" if layer == study.layer else f" at layer {layer}"
+        if mark:
+            upstream["features" + mark] = [read_record(at, step).get("key") for step in ("codes", "labels")]
+        if relabelled := {term: features for term in labels_in(own, codebook) if (features := moved(at, term))}:
+            upstream["relabelled" + mark] = relabelled
     return study.encoding / digest({"selection": name, "version": VERSION, "encoding": study.config.encoding.settings(), **upstream})
 
 

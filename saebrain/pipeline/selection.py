@@ -11,6 +11,7 @@ A selection is a union of terms, each a feature set or several that are intersec
     r>0.1                      by the correlation with their best parcel
     semantic/place+syntactic   either
     semantic&density<0.01      both; binds closer than +
+    semantic&density<0.01@5    the same at layer 5; without @, the layer at which the study is seen
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from saebrain.taxonomy import Codebook, load_codebook
 
 ALL, NUISANCE = "all", "nuisance"
 FEATURES, LIST = "features:", "list:"
+AT = "@"
 SIMULATED = "sim-"
 
 _FILTER = re.compile(r"(?P<what>density|r)\s*(?P<sign><=|>=|<|>)\s*(?P<value>-?\d*\.?\d+(?:[eE]-?\d+)?)")
@@ -87,12 +89,31 @@ def canonical(selection: str, codebook: Codebook) -> str:
     InputError
         If it is empty, or a term is not understood.
     """
-    terms = [sorted({_canonical_set(part.strip(), codebook) for part in term.split("&")}) for term in selection.split("+")]
-    return "+".join(sorted({"&".join(term) for term in terms}))
+    return "+".join(sorted({_canonical_term(term, codebook) for term in selection.split("+")}))
+
+
+def by_layer(selection: str, own: int) -> dict[int, str]:
+    """What a selection, in its canonical form, takes from each layer, written as at that layer.
+
+    Parameters
+    ----------
+    own : int
+        The layer that is meant by terms that name none.
+    """
+    terms: dict[int, set[str]] = {}
+    for term in selection.split("+"):
+        sets, at, layer = term.partition(AT)
+        terms.setdefault(int(layer) if at else own, set()).add(sets)
+    return {layer: "+".join(sorted(terms[layer])) for layer in sorted(terms, key=lambda each: (each != own, each))}
+
+
+def sets_in(selection: str) -> set[str]:
+    """The sets and filters that a selection, in its canonical form, names at any layer."""
+    return {part for term in selection.split("+") for part in term.partition(AT)[0].split("&")}
 
 
 def select(selection: str, known: Known) -> Int[np.ndarray, " features"]:
-    """Features of a selection, ascending; none for "nuisance".
+    """Features of a selection at one layer, which it does not name; ascending, none for "nuisance".
 
     Raises
     ------
@@ -116,17 +137,22 @@ def select(selection: str, known: Known) -> Int[np.ndarray, " features"]:
 
 
 def depends_on(selection: str, study: Study) -> dict[str, str]:
-    """Files besides the labels that say which features a selection means: term and path."""
-    sets = {part for term in selection.split("+") for part in term.split("&")}  # as `canonical` writes them
-    named = {part: str(list_path(study, part.removeprefix(LIST))) for part in sets if part.startswith(LIST)}
-    by_r = {part: str(study.features / "parcels.parquet") for part in sets if part.startswith("r") and _FILTER.fullmatch(part)}
-    return named | by_r
+    """Files besides the labels that say which features a selection, in its canonical form, means: set and path."""
+    files = {}
+    for layer, own in by_layer(selection, study.layer).items():
+        at = study.at(layer)
+        mark = "" if layer == study.layer else f"{AT}{layer}"
+        for part in sets_in(own):
+            if part.startswith(LIST):
+                files[part + mark] = str(list_path(at, part.removeprefix(LIST)))
+            elif part.startswith("r") and _FILTER.fullmatch(part):
+                files[part + mark] = str(at.features / "parcels.parquet")
+    return files
 
 
 def labels_in(selection: str, codebook: Codebook) -> list[str]:
     """The labels that a selection names."""
-    sets = {part for term in selection.split("+") for part in term.split("&")}  # as `canonical` writes them
-    return sorted(sets.intersection(codebook.paths))
+    return sorted(sets_in(selection).intersection(codebook.paths))
 
 
 def subcategories(codebook: Codebook) -> list[str]:
@@ -142,6 +168,14 @@ def standard_selections(codebook: Codebook) -> list[str]:
 def simulated_subjects(count: int) -> list[str]:
     """Names of simulated subjects; no real one should be called so."""
     return [f"{SIMULATED}{number + 1:02d}" for number in range(count)]
+
+
+def _canonical_term(term: str, codebook: Codebook) -> str:
+    sets, at, layer = term.partition(AT)
+    if at and not layer.strip().isdecimal():
+        raise InputError(f"selection {term[:80]!r}: after {AT} comes the number of a layer, as in {codebook.paths[0]}{AT}5")
+    parts = "&".join(sorted({_canonical_set(part.strip(), codebook) for part in sets.split("&")}))
+    return f"{parts}{AT}{int(layer)}" if at else parts
 
 
 def _canonical_set(part: str, codebook: Codebook) -> str:

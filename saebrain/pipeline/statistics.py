@@ -16,15 +16,13 @@ from jaxtyping import Float
 from saebrain.inference.group import sign_flip
 from saebrain.pipeline.baseline import matched_baseline
 from saebrain.pipeline.ceilings import noise_ceiling
-from saebrain.pipeline.encode import is_scored, score
+from saebrain.pipeline.encode import is_scored, require_for, score
 from saebrain.pipeline.filed import opened, read_filed, write_filed
 from saebrain.pipeline.parcelwise import Parcels, predicted_parcels
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.registry import STEPS
 from saebrain.pipeline.results import Result, read_result, result_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, EmptySelection, canonical, study_codebook
 from saebrain.pipeline.shifted import gain_test, mean_rows, parcel_rows, region
-from saebrain.pipeline.steps import require
 from saebrain.pipeline.summary import predicted_cortex
 from saebrain.progress import Report
 from saebrain.study import Study
@@ -49,8 +47,8 @@ def compute(study: Study | Path, arguments: dict[str, Any], report: Report) -> d
     """
     study = opened(study, arguments)
     selection, n, seed = str(arguments["selection"]), int(arguments.get("n", DRAWS)), int(arguments.get("seed", 0))
-    require(study, STEPS["encode"], STEPS)
     name = canonical(selection, study_codebook(study))
+    require_for(study, name)
     found = read_statistics(study, name)
     if found is not None and (found["n"], found["seed"]) == (n, seed):
         return found

@@ -33,9 +33,11 @@ class VertexFeatures:
             found = self._made(study)
             cache.put(key, found)
         self._courses: Float[np.ndarray, "all_samples features"] = found
+        varies = [found[a:b].any(axis=0) for a, b in pairwise(np.cumsum([0, *mapper.responses.samples]))]
+        self._runs = np.sum(varies, axis=0)
 
     def best(self, vertex: int, subject: str | None, count: int = 5) -> pd.DataFrame:
-        """Features whose r with a vertex (mean over runs, and over subjects if None) is furthest from 0: feature, r."""
+        """Features whose r with a vertex (mean over runs in which they vary, and over subjects if None) is furthest from 0: feature, r."""
         mapper = self._mapper
         subjects = mapper.subjects if subject is None else [subject]
         total = np.zeros(self._courses.shape[1], np.float32)
@@ -44,7 +46,7 @@ class VertexFeatures:
             for run, (a, b) in zip(mapper.responses.runs, pairwise(np.cumsum([0, *samples])), strict=True):
                 y = np.asarray(mapper.responses.read(each, run)[:, vertex], np.float32)
                 total += ((y - y.mean()) @ self._courses[a:b]) / ((b - a) * mapper.deviation(each, run)[vertex])
-        r = total / (len(samples) * len(subjects))
+        r = total / (np.maximum(self._runs, 1) * len(subjects))
         order = np.argsort(-np.abs(np.nan_to_num(r)), kind="stable")[:count]
         return pd.DataFrame({"feature": order, "r": r[order]})
 

@@ -99,9 +99,7 @@ def _weights(study: Study) -> FeatureWeights:
 def feature_weight(study: Study, feature: int, kind: str, subject: str) -> Float[np.ndarray, " vertices"]:
     """A feature's weights, summed over delays, or its share of variance; NaN where there is no data."""
     model = _weights(study)
-    share = model.contribution(feature, subject)
-    found = share if kind == "share" else model.weights(feature, subject).sum(axis=0)
-    return np.where(np.isfinite(share), found, np.float32(np.nan))
+    return model.contribution(feature, subject) if kind == "share" else model.weight(feature, subject)
 
 
 @st.cache_data(hash_funcs=_KEYED, max_entries=32, show_spinner=False)

@@ -40,6 +40,7 @@ def choose(view: View, study: Study) -> str | None:
     choice = Choice.of(selection or "") if problem is None else None
     _tree(view, study, codebook, choice)
     _lists(view, study, codebook, choice)
+    _layers(view, study, codebook, choice)
     _filters(view, codebook, choice)
     with st.expander("As text", expanded=choice is None):
         st.text_area(
@@ -48,7 +49,7 @@ def choose(view: View, study: Study) -> str | None:
             on_change=lambda: _set(view, codebook, st.session_state["encoding text"].strip()),
             height=100,
             help="Sets joined by + (either) and & (both), which binds closer: semantic/place, all, nuisance, features:12,15, list:NAME, "
-            "density<0.01, r>0.1.",
+            "density<0.01, r>0.1. A set is taken at the layer shown; semantic@5 is that of layer 5.",
         )
     if problem is not None:
         st.error(plain(problem), icon=":material/error:")
@@ -106,6 +107,20 @@ def _lists(view: View, study: Study, codebook: Codebook, choice: Choice | None) 
         _set(view, codebook, now.with_lists(st.session_state[key]).text)
 
     st.multiselect("Saved lists", names, key=key, on_change=changed, placeholder="Choose some")
+
+
+def _layers(view: View, study: Study, codebook: Codebook, choice: Choice | None) -> None:
+    """Layers at which what is picked is taken, those of the address first: the study's own one needs no number."""
+    if len(study.layers) == 1:
+        return
+    now = choice or Choice(frozenset())
+    key = _held("encoding layers", sorted(study.layer if layer is None else layer for layer in now.layers))
+
+    def changed() -> None:
+        chosen = [None if layer == study.layer else layer for layer in st.session_state[key]]
+        _set(view, codebook, now.with_layers(chosen).text)
+
+    st.multiselect("Layers", study.layers, key=key, on_change=changed, help="Features of several layers together in one model.")
 
 
 def _filters(view: View, codebook: Codebook, choice: Choice | None) -> None:

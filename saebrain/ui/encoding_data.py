@@ -14,7 +14,7 @@ from saebrain.pipeline import live
 from saebrain.pipeline.cortical import Part
 from saebrain.pipeline.live import Answer, Live
 from saebrain.pipeline.results import Result
-from saebrain.pipeline.selection import ALL, NUISANCE, canonical, study_codebook
+from saebrain.pipeline.selection import ALL, NUISANCE, canonical, sets_in, study_codebook
 from saebrain.pipeline.summary import predicted_cortex
 from saebrain.study import Study
 from saebrain.surface.atlas import desikan_killiany
@@ -110,7 +110,7 @@ def cortex(study: Study) -> Bool[np.ndarray, " vertices"]:
 def predicted_parcels(study: Study, selection: str) -> set[str]:
     """Parcels that the codebook predicts for the categories in a selection; for other features those of any subcategory."""
     codebook = study_codebook(study)
-    sets = {part for term in canonical(selection, codebook).split("+") for part in term.split("&")}
+    sets = sets_in(canonical(selection, codebook))
     named = sets & set(codebook.paths)
     if sets == {NUISANCE}:
         return set()

@@ -84,7 +84,7 @@ def _answer(view: View, study: Study, run: Run | None, selection: str, started: 
     elif live.has_map(study, selection):
         found = data.of_result(selection, read_result(study, selection))
     else:
-        n_features = len(live.selected_features(study, selection, data.labels(study)))
+        n_features = live.count_features(study, selection, data.labels(study))
         kept = data.answer(study, selection)
         found = data.of_answer(selection, kept, n_features)
     _picture(view, study, found)

@@ -49,8 +49,9 @@ def drawn(page: Page) -> None:
 def idle(page: Page) -> None:
     """Nothing is asked for any more, and the server has answered."""
     page.wait_for_function(
-        f"""() => {{ const viewer = {ANY}; return viewer && !Object.keys(viewer.talk.open).length && !viewer.talk.timers.flip && !viewer.talk.timers.look
-            && viewer.header.around.every(({{ id }}) => saebrain.shared.maps.has(id))
+        f"""() => {{ const viewer = {ANY}, talk = viewer?.talk;
+            return talk && !Object.keys(talk.open).length && !talk.timers.flip && !talk.timers.look
+                && viewer.header.around.every(({{ id }}) => saebrain.shared.maps.has(id))
             && document.querySelector('[data-test-script-state="notRunning"]'); }}""",
         timeout=PATIENCE_MS,
     )

@@ -145,11 +145,11 @@ def test_a_box_changes_the_selection_and_parcels_answer(open_page: Open, study: 
 def test_a_relabelled_feature_is_followed(open_page: Open, study: Study) -> None:
     app = open_page(study.folder, "encoding", pick=PAIR)
     before = app.dataframe[0].value
-    feature = int(live.selected_features(study, "semantic/social", live.current_labels(study))[0])
+    feature = int(studies.selected(study, "semantic/social")[0])
     studies.relabel(study.folder, study.layer, {feature: PLACE})
     app.run()
     assert not app.exception and "1 feature(s) had another label: only their share was computed anew" in captions(app)
-    assert box(app, "Place").label == f"Place · {len(live.selected_features(study, PLACE, live.current_labels(study)))}"
+    assert box(app, "Place").label == f"Place · {len(studies.selected(study, PLACE))}"
     assert not np.allclose(app.dataframe[0].value["r"], before["r"], atol=1e-5)
     again = open_page(study.folder, "encoding", pick=PLACE)
     assert "Parcels answered" in captions(again)  # the map is of older labels

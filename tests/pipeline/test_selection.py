@@ -10,7 +10,7 @@ import pytest
 
 from saebrain.errors import InputError
 from saebrain.pipeline.feature_lists import read_list, save_list, saved_lists
-from saebrain.pipeline.selection import EmptySelection, Known, canonical, depends_on, select
+from saebrain.pipeline.selection import EmptySelection, Known, by_layer, canonical, depends_on, select, sets_in
 from saebrain.study import SHIPPED, Study
 from saebrain.taxonomy import load_codebook
 from tests.test_study import open_study
@@ -61,6 +61,7 @@ def test_selected_features(selection: str, features: list[int]) -> None:
         ("lexical&density < 0.0100+lexical & density<0.01", "density<0.01&lexical"),
         ("features:9,12,3", "features:3,9,12"),
         ("r>=.50", "r>=0.5"),
+        ("syntactic @ 05 + lexical&density<.01 @25", "density<0.01&lexical@25+syntactic@5"),
         ("all", "all"),
     ],
 )
@@ -84,6 +85,8 @@ def test_one_selection_has_one_way_to_be_written(selection: str, written: str) -
         ("features:-1", r"this SAE has features 0 to 7, not -1"),
         ("list:too-long", r"selection 'list:too-long': this SAE has features 0 to 7, not 8"),
         ("list:../secret", r"list '../secret': a name has letters, digits, - and _ only"),
+        ("semantic@", r"^selection 'semantic@': after @ comes the number of a layer, as in semantic@5$"),
+        ("semantic@last", r"after @ comes the number of a layer"),
         ("list:", r"list '': a name has letters"),
     ],
 )
@@ -114,6 +117,12 @@ def test_tables_are_read_only_where_a_selection_asks() -> None:
     assert len(select("semantic+features:2", known)) == 5
     with pytest.raises(AssertionError):
         select("r>0", known)
+
+
+def test_terms_by_layer() -> None:
+    assert by_layer("density<0.01&lexical@25+semantic+syntactic@5", 15) == {15: "semantic", 5: "syntactic", 25: "density<0.01&lexical"}
+    assert by_layer("lexical+syntactic@15", 15) == {15: "lexical+syntactic"}
+    assert sets_in("density<0.01&lexical@25+semantic") == {"density<0.01", "lexical", "semantic"}
 
 
 def test_files_that_say_which_features_are_meant(study: Study) -> None:

@@ -22,6 +22,9 @@ CODEBOOK = load_codebook(SHIPPED / "codebook.toml")
         "density>=0.001",
         "density<=0.1&density>=0.001&semantic/place+density<=0.1&density>=0.001&syntactic",
         "list:mine&r>=0.1",
+        "semantic@5",
+        "semantic/place+semantic/place@5+syntactic+syntactic@5",
+        "density>=0.001&semantic@25+density>=0.001&semantic@5",
     ],
 )
 def test_what_boxes_can_say_is_read_and_written(selection: str) -> None:
@@ -37,6 +40,7 @@ def test_what_boxes_can_say_is_read_and_written(selection: str) -> None:
         "features:1,2",
         "features:1&semantic",
         "semantic&syntactic",
+        "semantic+syntactic@5",
         "density<0.01",
         "density>=0.01&semantic+syntactic",
         "density>=0.01&density>=0.1&semantic",
@@ -57,6 +61,8 @@ def test_changes() -> None:
     assert choice.with_lists(["b", "a"]).with_lists(["a"]).text == "list:a+semantic/place+semantic/social+syntactic"
     assert choice.with_limit("density<=", "0.1").with_limit("density<=", "0.3").limit("density<=") == "0.3"
     assert choice.with_limit("density<=", "0.1").with_limit("density<=", None) == choice
+    assert choice.with_layers([None, 5]).with_set("semantic", True).text == "semantic+semantic@5+syntactic+syntactic@5"
+    assert choice.with_layers([5]).with_layers([]) == choice
     assert Choice(frozenset()).text == "" and Choice(frozenset()).with_limit("r>=", "0.1").text == "r>=0.1"
 
 

@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
-_FILES = ("mesh.js", "panes.js", "shaders.js", "scene.js", "words.js", "panel.js", "controls.js", "shared.js", "talk.js", "hands.js", "viewer.js", "main.js")
+_FILES = ("mesh", "panes", "shaders", "scene", "words", "panel", "controls", "shared", "talk", "hands", "viewer", "main")
 
 
 @lru_cache(maxsize=1)
 def viewer_code() -> str:
     """The viewer proper, as a script; run twice it does nothing the second time, so that meshes and maps are kept."""
-    files = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _FILES)
+    files = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _FILES)
     return f"if (!window.saebrain) {{\n{files}\n}}\n"
 
 
