@@ -163,16 +163,16 @@ class Direct(LeaveOut):
     def _pair(self, f: int, v: int, alpha: float) -> Smoother:
         rows = torch.cat([self._test[f], self._test[v]])
         train = self._train(f, v)
-        smooth = self._smoother(self.kernel[rows][:, train], train, alpha)
+        smooth = self._smoother(torch.cat([_taken(self.kernel, self._test[fold], train) for fold in (f, v)]), train, alpha)
         return lambda y: y[rows] - smooth(y)
 
     def _fold(self, fold: int, alpha: float) -> Smoother:
         test, train = self._test[fold], self._train(fold)
-        return self._smoother(torch.cat([kernel[test][:, train] for kernel in (self.kernel, *self.parts)]), train, alpha)
+        return self._smoother(torch.cat([_taken(kernel, test, train) for kernel in (self.kernel, *self.parts)]), train, alpha)
 
     def _smoother(self, rows: Float[Tensor, "rows train"], train: Int[Tensor, " train"], alpha: float) -> Smoother:
         """K_SR (K_RR + aI)^-1 as a matrix if there are many targets, otherwise as a product after solving for them."""
-        factor = self._cholesky(self.kernel[train][:, train], alpha)
+        factor = self._cholesky(_taken(self.kernel, train, train), alpha)
         rows = rows.to(factor.dtype)
         if self.n_targets < len(train):
             return lambda y: rows @ torch.cholesky_solve(y[train].to(factor.dtype), factor)
@@ -211,6 +211,12 @@ class FromWhole(LeaveOut):
                 self._inverses.clear()
             self._inverses[alpha] = torch.cholesky_inverse(self._cholesky(self.kernel, alpha))
         return self._inverses[alpha]
+
+
+def _taken(matrix: Float[Tensor, "n n"], rows: Int[Tensor, " rows"], columns: Int[Tensor, " columns"]) -> Float[Tensor, "rows columns"]:
+    """Some rows and columns of a matrix, ascending; a view where they follow one another, as those of a run do: gathering is slow."""
+    first, second = (slice(int(at[0]), int(at[-1]) + 1) if int(at[-1] - at[0]) + 1 == len(at) else at for at in (rows, columns))
+    return matrix[first][:, second]
 
 
 def _product(matrix: Float[Tensor, "rows some"], some: Int[Tensor, " some"]) -> Smoother:

@@ -20,6 +20,8 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -78,7 +80,17 @@ class Known:
 
 def study_codebook(study: Study) -> Codebook:
     """The codebook of a study, its parcels checked against the atlas."""
-    return load_codebook(study.resolve(study.config.labels.codebook), {name for _, name in desikan_killiany().parcels})
+    path = study.resolve(study.config.labels.codebook)
+    try:
+        state = path.stat()
+    except OSError:
+        return _codebook(path, None)  # says what is wrong
+    return _codebook(path, (state.st_mtime_ns, state.st_size, state.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _codebook(path: Path, state: tuple[int, int, int] | None) -> Codebook:
+    return load_codebook(path, {name for _, name in desikan_killiany().parcels})
 
 
 def canonical(selection: str, codebook: Codebook) -> str:
