@@ -13,8 +13,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from saebrain.agreement import GOAL
-from saebrain.agreement.pair import agreement, items_needed, kappa, one_against_rest
-from saebrain.agreement.several import fleiss_kappa, krippendorff_alpha
+from saebrain.agreement.pair import agreement, items_needed, kappa, log_interval, one_against_rest
+from saebrain.agreement.several import alpha_interval, fleiss_interval, fleiss_kappa, krippendorff_alpha
 from saebrain.errors import InputError
 
 COLUMNS = ("item", "annotator", "label")
@@ -83,8 +83,9 @@ def figures(table: pd.DataFrame, *, goal: float = GOAL, seed: int = 0) -> dict[s
     dict
         ``pairs``: one entry a pair of annotators (see :class:`saebrain.agreement.pair.Agreement`), with the items still
         needed until the lower bound passes ``goal``; ``alpha``, ``fleiss``; ``per_category``: with two annotators Cohen's
-        kappa of the category against all others, with more Fleiss'; ``levels``: alpha, fleiss and pairs of the top level,
-        and of those items that two annotators both put under one top-level category (``within``).
+        kappa of the category against all others, with more Fleiss'; ``alpha_interval``, ``fleiss_interval`` and
+        ``per_category_interval``: their 95% intervals; ``levels``: alpha, fleiss and pairs of the top level, and of those
+        items that two annotators both put under one top-level category (``within``).
     """
     table = table.assign(label=table["label"].astype(str), annotator=table["annotator"].astype(str))
     result = _level(table, goal, seed)
@@ -112,8 +113,10 @@ def _level(table: pd.DataFrame, goal: float, seed: int) -> dict[str, Any]:
         "categories": categories,
         "pairs": pairs,
         "alpha": krippendorff_alpha(counts),
+        "alpha_interval": list(alpha_interval(counts, seed=seed)),
         "fleiss": fleiss_kappa(counts),
-        "per_category": _per_category(table, categories, annotators, counts),
+        "fleiss_interval": list(fleiss_interval(counts, seed=seed)),
+        **_per_category(table, categories, annotators, counts, seed),
     }
 
 
@@ -123,12 +126,22 @@ def _used(counts: Int[np.ndarray, "categories categories"]) -> Int[np.ndarray, "
     return counts[np.ix_(used, used)]
 
 
-def _per_category(table: pd.DataFrame, categories: list[str], annotators: list[str], counts: Int[np.ndarray, "items categories"]) -> dict[str, float]:
-    if len(annotators) == 2:
-        confused = confusion(table, annotators[0], annotators[1], categories)
-        return {label: kappa(one_against_rest(confused, number))[0] for number, label in enumerate(categories)}
+def _per_category(
+    table: pd.DataFrame, categories: list[str], annotators: list[str], counts: Int[np.ndarray, "items categories"], seed: int
+) -> dict[str, Any]:
+    """Kappa of every category against the rest, and its interval."""
+    values: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    confused = confusion(table, annotators[0], annotators[1], categories) if len(annotators) == 2 else None
     rest = counts.sum(axis=1)
-    return {label: fleiss_kappa(np.column_stack([counts[:, number], rest - counts[:, number]])) for number, label in enumerate(categories)}
+    for number, label in enumerate(categories):
+        if confused is not None:
+            own = one_against_rest(confused, number)
+            values[label], intervals[label] = kappa(own)[0], list(log_interval(own))
+        else:
+            split = np.column_stack([counts[:, number], rest - counts[:, number]])
+            values[label], intervals[label] = fleiss_kappa(split), list(fleiss_interval(split, seed=seed))
+    return {"per_category": values, "per_category_interval": intervals}
 
 
 def _within(table: pd.DataFrame, seed: int) -> dict[str, list[dict[str, Any]]]:

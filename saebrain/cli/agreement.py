@@ -13,6 +13,8 @@ from rich.table import Column, Table
 from saebrain.agreement import GOAL
 from saebrain.cli.shared import JsonOption, print_json
 
+SEVERAL = {"Krippendorff's alpha": "alpha", "Fleiss' kappa": "fleiss"}
+
 agreement_app = typer.Typer()
 
 
@@ -35,7 +37,8 @@ def agreement(
 def _print(found: dict[str, Any], goal: float) -> None:
     out = Console()
     out.print(f"{found['n_items']:,} items, {len(found['annotators'])} annotators, {found['n_labels']:,} labels", highlight=False)
-    out.print(f"Krippendorff's alpha {_figure(found['alpha'])}, Fleiss' kappa {_figure(found['fleiss'])}", highlight=False)
+    several = [f"{name} {_figure(found[key])} ({' to '.join(map(_figure, found[f'{key}_interval']))})" for name, key in SEVERAL.items()]
+    out.print(", ".join(several), highlight=False)
     pairs = Table(Column("pair", no_wrap=True), "items", "kappa", "95% interval", "agree", "PABAK", "AC1", f"items until lower bound > {goal:g}")
     for pair in found["pairs"]:
         interval = f"{_figure(pair['log_low'])} to {_figure(pair['log_high'])}"
@@ -43,9 +46,10 @@ def _print(found: dict[str, Any], goal: float) -> None:
         cells = [_figure(pair[name]) for name in ("percent", "pabak", "ac1")]
         pairs.add_row(escape(f"{pair['a']}, {pair['b']}"), f"{pair['n']:,}", _figure(pair["kappa"]), interval, *cells, needed)
     out.print(pairs)
-    categories = Table("category", "kappa against the rest")
+    categories = Table("category", "kappa against the rest", "95% interval")
     for label, value in found["per_category"].items():
-        categories.add_row(escape(label), _figure(value))
+        low, high = found["per_category_interval"][label]
+        categories.add_row(escape(label), _figure(value), f"{_figure(low)} to {_figure(high)}")
     out.print(categories)
 
 

@@ -101,16 +101,18 @@ def _figures(found: dict[str, Any], pair: dict[str, Any]) -> None:
     st.subheader("All pairs", anchor=False)
     main, levels = found["headline"], found["headline"].get("levels")
     st.html(pairs_table({"Full label": main["pairs"], **({"Top level": levels["top"]["pairs"]} if levels else {})}))
-    several = [f"Krippendorff's α {_figure(main['alpha'])}", f"Fleiss' κ {_figure(main['fleiss'])}"]
+    several = [f"Krippendorff's α {_with_interval(main, 'alpha')}, Fleiss' κ {_with_interval(main, 'fleiss')}"]
     if levels:
-        several.append(f"at the top level α {_figure(levels['top']['alpha'])}, Fleiss' κ {_figure(levels['top']['fleiss'])}")
+        several.append(f"at the top level α {_with_interval(levels['top'], 'alpha')}, Fleiss' κ {_with_interval(levels['top'], 'fleiss')}")
     st.caption(f"All annotators, gaps allowed: {'; '.join(several)}. SE: Fleiss, Cohen and Everitt (1969). Bootstrap: 2,000 resamples of features.")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Each category against the rest**")
         defined = {label: kappa for label, kappa in main["per_category"].items() if kappa is not None}
         if defined:
-            st.vega_lite_chart(plots.category_chart(main["per_category"]), alt="Kappa of every category against the rest")
+            st.vega_lite_chart(
+                plots.category_chart(main["per_category"], main["per_category_interval"]), alt="Kappa of every category against the rest"
+            )
         if undefined := [category(label) for label, kappa in main["per_category"].items() if kappa is None]:
             st.caption(f"Undefined: {plain(', '.join(undefined))}.")
     with right:
@@ -232,6 +234,12 @@ def _download(study: Study, events: pd.DataFrame, version: str) -> None:
         icon=":material/download:",
         type="tertiary",
     )
+
+
+def _with_interval(found: dict[str, Any], name: str) -> str:
+    """A figure of all annotators and its 95% interval."""
+    low, high = found[f"{name}_interval"]
+    return _figure(found[name]) + (f" ({_figure(low)} to {_figure(high)})" if low is not None else "")
 
 
 def _figure(value: float | None) -> str:

@@ -85,20 +85,28 @@ def kappa_over(table: pd.DataFrame, over: str, title: str, *, joined: bool) -> S
     }
 
 
-def category_chart(per_category: dict[str, float | None]) -> Spec:
-    """Kappa of every category against the rest; those that are undefined are left to the text."""
-    values = [{"category": category(label), "kappa": kappa} for label, kappa in per_category.items() if kappa is not None]
+def category_chart(per_category: dict[str, float | None], intervals: dict[str, list[float | None]]) -> Spec:
+    """Kappa of every category against the rest, with its 95% interval; those that are undefined are left to the text."""
+    values: list[dict[str, Any]] = []
+    for label, kappa in per_category.items():
+        low, high = intervals[label]
+        if kappa is not None:
+            values.append(
+                {"category": category(label), "kappa": kappa, "low": kappa if low is None else low, "high": kappa if high is None else high}
+            )
+    y: Spec = {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True, "labelLimit": 200}}
+    figures = [{"field": name, "format": ".2f"} for name in ("kappa", "low", "high")]
     return {
         "data": {"values": values},
         "height": 30 * max(len(values), 1) + 70,
         "layer": [
             {
+                "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2},
+                "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y},
+            },
+            {
                 "mark": {"type": "point", "filled": True, "size": 80, "color": BLUE, "opacity": 1},
-                "encoding": {
-                    "x": {**_kappa_axis(values), "axis": {"grid": True}},
-                    "y": {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True, "labelLimit": 200}},
-                    "tooltip": [{"field": "category"}, {"field": "kappa", "format": ".2f"}],
-                },
+                "encoding": {"x": {**_kappa_axis(values), "axis": {"grid": True}}, "y": y, "tooltip": [{"field": "category"}, *figures]},
             },
             {"mark": {"type": "rule", "color": GREY, "strokeDash": [5, 4]}, "encoding": {"x": {"datum": GOAL, "type": "quantitative"}}},
         ],

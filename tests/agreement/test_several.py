@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import krippendorff
 import numpy as np
@@ -15,7 +16,10 @@ from irrCAC.raw import CAC
 from jaxtyping import Float, Int
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
-from saebrain.agreement.several import fleiss_kappa, krippendorff_alpha
+from saebrain.agreement.several import alpha_interval, fleiss_interval, fleiss_kappa, krippendorff_alpha
+
+Statistic = Callable[[np.ndarray], float]
+Interval = Callable[[np.ndarray], tuple[float, float]]
 
 # Fleiss 1971, table 1: 30 patients, 6 psychiatrists, 5 diagnoses.
 PATIENTS = """
@@ -71,3 +75,21 @@ def test_other_packages_agree(labels: Float[np.ndarray, "annotators items"]) -> 
             assert fleiss_kappa(counts) == pytest.approx(statsmodels_fleiss(counts), abs=1e-9)
         theirs = CAC(pd.DataFrame(labels.T)).fleiss()["est"]["coefficient_value"]
         assert fleiss_kappa(counts) == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.parametrize(("interval", "statistic"), [(fleiss_interval, fleiss_kappa), (alpha_interval, krippendorff_alpha)])
+def test_intervals_are_those_of_resampled_items(interval: Interval, statistic: Statistic) -> None:
+    """Items drawn one by one, with gaps among their labels."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 80)
+    said = np.where(rng.random((80, 4)) < 0.75, truth[:, None], rng.integers(0, 3, (80, 4)))
+    counts = np.stack([((said == k) & (rng.random((80, 4)) < 0.8)).sum(axis=1) for k in range(3)], axis=1)
+    drawn = [statistic(counts[rng.integers(0, 80, 80)]) for _ in range(2000)]
+    low, high = interval(counts)
+    assert low < statistic(counts) < high
+    np.testing.assert_allclose([low, high], np.quantile(drawn, [0.025, 0.975]), atol=0.02)
+
+
+def test_intervals_of_nothing_are_undefined() -> None:
+    for counts in (np.zeros((0, 2), int), np.array([[1, 0], [0, 1]]), np.array([[2, 0], [3, 0]])):
+        assert all(math.isnan(end) for interval in (fleiss_interval, alpha_interval) for end in interval(counts))

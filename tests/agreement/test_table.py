@@ -68,6 +68,8 @@ def test_per_category_of_two_annotators_is_cohens(path: Path) -> None:
     # place: ana 1 of 5, ben 3 of 5, both 1
     assert two["per_category"]["semantic/place"] == pytest.approx((3 / 5 - (1 / 5 * 3 / 5 + 4 / 5 * 2 / 5)) / (1 - (1 / 5 * 3 / 5 + 4 / 5 * 2 / 5)))
     assert two["per_category"]["syntactic"] == pytest.approx(0)
+    low, high = two["per_category_interval"]["semantic/place"]
+    assert low < two["per_category"]["semantic/place"] < high <= 1
     assert set(figures(table)["per_category"]) == set(table["label"])
 
 
