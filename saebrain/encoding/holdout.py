@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from saebrain.encoding.kernels import Kernel
+from saebrain.encoding.kernels import Kernel, factor
 from saebrain.encoding.layout import Fold
 from saebrain.errors import InputError
 
@@ -35,6 +35,8 @@ DOUBLE_BELOW = 1e-5
 """Alpha, as a share of the kernel's norm, below which single precision does not serve."""
 SMALLEST = 1e-7
 """Alpha, as a share of the kernel's norm, below which a kernel in single precision says nothing."""
+FEW = 8
+"""Columns are few if there are as many times more samples."""
 KEPT_BYTES = 2 << 30
 """Whole inverses, one an alpha, are kept between choosing alphas and predicting if they take no more."""
 
@@ -45,6 +47,7 @@ def leave_out(
     folds: Sequence[Fold],
     *,
     n_targets: int,
+    rest: Kernel | None = None,
     keep: bool = False,
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
@@ -59,6 +62,9 @@ def leave_out(
         Summands of it whose share of the prediction is wanted too.
     n_targets : int
         How many targets will come in all, over all calls.
+    rest : array, optional
+        What the parts lack of the kernel. If it has few dimensions, as nuisance bands have, whole predictions are made from
+        those of the parts and these few: half the work with one part.
     keep : bool
         Whether to hold on to all that does not depend on targets, for many calls.
     device : str
@@ -69,7 +75,7 @@ def leave_out(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind = cheaper([len(fold.out) for fold in folds], len(kernel), n_targets)
-    return kind(kernel, parts, folds, n_targets=n_targets, keep=keep, device=device, dtype=dtype)
+    return kind(kernel, parts, folds, n_targets=n_targets, rest=rest, keep=keep, device=device, dtype=dtype)
 
 
 def cheaper(n_out: Sequence[int], samples: int, n_targets: int) -> type[LeaveOut]:
@@ -85,13 +91,25 @@ class LeaveOut(ABC):
     """One kernel with folds left out; made by :func:`leave_out`."""
 
     def __init__(
-        self, kernel: Kernel, parts: Sequence[Kernel], folds: Sequence[Fold], *, n_targets: int, keep: bool, device: str, dtype: torch.dtype
+        self,
+        kernel: Kernel,
+        parts: Sequence[Kernel],
+        folds: Sequence[Fold],
+        *,
+        n_targets: int,
+        rest: Kernel | None,
+        keep: bool,
+        device: str,
+        dtype: torch.dtype,
     ) -> None:
         """Bring the kernels to the device."""
         self.device, self.dtype, self.folds, self.keep = torch.device(device), dtype, list(folds), keep
         self.kernel, *self.parts = (torch.as_tensor(matrix).to(self.device, dtype) for matrix in (kernel, *parts))
         self.n_targets = n_targets
         self._norm = float(torch.linalg.matrix_norm(self.kernel))
+        self._columns: Tensor | None = None
+        if rest is not None and (columns := factor(rest)).shape[1] * FEW <= len(kernel):
+            self._columns = torch.as_tensor(columns).to(self.device, dtype)
         self._test = [self._rows(fold.test) for fold in folds]
         self._kept: dict[tuple[object, ...], Smoother] = {}
         self._inverses: dict[float, Tensor] = {}
@@ -111,8 +129,21 @@ class LeaveOut(ABC):
     def predictor(self, fold: int, alpha: float) -> Smoother:
         """From responses to predictions of a fold that is left out, parts_and_one x test x targets: the whole, then the share of each part."""
         self._check(alpha)
-        smoother = self._remembered(("fold", fold, alpha), partial(self._fold, fold, alpha))
-        return lambda y: smoother(y).to(y.dtype).view(1 + len(self.parts), len(self._test[fold]), y.shape[1])
+        smoother, test, Z = self._remembered(("fold", fold, alpha), partial(self._fold, fold, alpha)), self._test[fold], self._thin(alpha)
+
+        def predict(y: Float[Tensor, "samples targets"]) -> Float[Tensor, "parts_and_one test targets"]:
+            found = smoother(y).to(y.dtype)
+            if Z is None:
+                return found.view(1 + len(self.parts), len(test), y.shape[1])
+            few = Z.shape[1]
+            shares = found[:-few].view(len(self.parts), len(test), y.shape[1])
+            return torch.cat([(shares.sum(dim=0) + Z[test] @ found[-few:])[None], shares])
+
+        return predict
+
+    def _thin(self, alpha: float) -> Float[Tensor, "samples few"] | None:
+        """Columns of what the parts lack, if they are few, and if their rounding does not matter at this alpha."""
+        return self._columns if alpha >= DOUBLE_BELOW * self._norm else None
 
     @abstractmethod
     def _source(self, y: Float[Tensor, "samples targets"], alpha: float) -> Float[Tensor, "samples targets"]:
@@ -124,7 +155,7 @@ class LeaveOut(ABC):
 
     @abstractmethod
     def _fold(self, fold: int, alpha: float) -> Smoother:
-        """From responses to predictions of a fold that is left out."""
+        """From responses to predictions of a fold that is left out: the whole, then each part; or each part, then `_thin`'s weights."""
 
     def _remembered(self, key: tuple[object, ...], make: Callable[[], Smoother]) -> Smoother:
         if key in self._kept:
@@ -167,8 +198,9 @@ class Direct(LeaveOut):
         return lambda y: y[rows] - smooth(y)
 
     def _fold(self, fold: int, alpha: float) -> Smoother:
-        test, train = self._test[fold], self._train(fold)
-        return self._smoother(torch.cat([_taken(kernel, test, train) for kernel in (self.kernel, *self.parts)]), train, alpha)
+        test, train, Z = self._test[fold], self._train(fold), self._thin(alpha)
+        rows = [_taken(kernel, test, train) for kernel in ([self.kernel] if Z is None else []) + self.parts]
+        return self._smoother(torch.cat(rows if Z is None else [*rows, Z[train].T]), train, alpha)
 
     def _smoother(self, rows: Float[Tensor, "rows train"], train: Int[Tensor, " train"], alpha: float) -> Smoother:
         """K_SR (K_RR + aI)^-1 as a matrix if there are many targets, otherwise as a product after solving for them."""
@@ -176,7 +208,7 @@ class Direct(LeaveOut):
         rows = rows.to(factor.dtype)
         if self.n_targets < len(train):
             return lambda y: rows @ torch.cholesky_solve(y[train].to(factor.dtype), factor)
-        return _product(rows @ torch.cholesky_inverse(factor), train)
+        return _product(torch.cholesky_solve(rows.T, factor).T, train)
 
 
 class FromWhole(LeaveOut):
@@ -198,9 +230,10 @@ class FromWhole(LeaveOut):
         G = self._inverse(alpha)
         W = _inverse(G[out][:, out]) @ G[out][:, train]
         at = torch.searchsorted(out, test)
-        hats = [-W[at]]
-        for part in self.parts:
-            M = part[test].to(G.dtype) @ G
+        Z = self._thin(alpha)
+        hats = [-W[at]] if Z is None else []
+        for rows in [*(part[test] for part in self.parts), *([] if Z is None else [Z.T])]:
+            M = rows.to(G.dtype) @ G
             hats.append(M[:, train] - M[:, out] @ W)
         return _product(torch.cat(hats), train)
 
@@ -215,13 +248,18 @@ class FromWhole(LeaveOut):
 
 def _taken(matrix: Float[Tensor, "n n"], rows: Int[Tensor, " rows"], columns: Int[Tensor, " columns"]) -> Float[Tensor, "rows columns"]:
     """Some rows and columns of a matrix, ascending; a view where they follow one another, as those of a run do: gathering is slow."""
-    first, second = (slice(int(at[0]), int(at[-1]) + 1) if int(at[-1] - at[0]) + 1 == len(at) else at for at in (rows, columns))
-    return matrix[first][:, second]
+    return matrix[_span(rows)][:, _span(columns)]
+
+
+def _span(rows: Int[Tensor, " rows"]) -> slice | Int[Tensor, " rows"]:
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 def _product(matrix: Float[Tensor, "rows some"], some: Int[Tensor, " some"]) -> Smoother:
     """Multiplies some rows of what comes."""
-    return lambda y: matrix @ y[some].to(matrix.dtype)
+    span = _span(some)
+    return lambda y: matrix @ y[span].to(matrix.dtype)
 
 
 def _inverse(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import lapack
 
 from saebrain.encoding.layout import Layout, slices
 from saebrain.errors import InputError
 
 Kernel = Float[np.ndarray, "samples samples"]
+
+RANK = 1e-5
+"""What is left of a kernel's diagonal below this share of its largest entry is rounding."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,14 @@ def finished(kernel: Kernel, layout: Layout, response: Response) -> Kernel:
         raise InputError("the selection has no feature that is active in the stimulus; choose more categories or features")
     full /= np.float32(scale)
     return full
+
+
+def factor(kernel: Kernel) -> Float[np.ndarray, "samples rank"]:
+    """Z with Z Z^T = K, as many columns as the kernel has dimensions (Cholesky with pivoting)."""
+    lower, pivots, rank, _ = lapack.dpstrf(kernel.astype(np.float64), tol=RANK * float(kernel.diagonal().max()), lower=1)
+    Z = np.empty((len(kernel), rank))
+    Z[pivots - 1] = np.tril(lower[:, :rank])
+    return Z
 
 
 def _convolution(samples: int, weights: tuple[float, ...]) -> Float[np.ndarray, "samples samples"]:

@@ -40,8 +40,8 @@ class Scorer:
     ) -> None:
         """Kernels as for :func:`leave_one_run_out`; ``n_targets``, ``keep``, ``device`` and ``dtype`` as for `leave_out`."""
         self.folds, self.alphas, self.has_features = list(folds), list(alphas), features is not None
-        kernel, parts = (nuisance, []) if features is None else (nuisance + features, [features])
-        self._left_out = leave_out(kernel, parts, folds, n_targets=n_targets, keep=keep, device=device, dtype=dtype)
+        kernel, parts, rest = (nuisance, [], None) if features is None else (nuisance + features, [features], nuisance)
+        self._left_out = leave_out(kernel, parts, folds, n_targets=n_targets, rest=rest, keep=keep, device=device, dtype=dtype)
 
     def score(self, y: Float[np.ndarray, "samples targets"], chosen: Int[np.ndarray, "folds targets"] | None = None) -> TargetScores:
         """Choose an alpha for each target (unless they are given, as rows of ``alphas``) and score it.

@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import lapack
 
-from saebrain.encoding.holdout import Fold
-from saebrain.encoding.kernels import Kernel
+from saebrain.encoding.kernels import Kernel, factor
+from saebrain.encoding.layout import Fold
 from saebrain.encoding.scorer import Scorer, Targets, TargetScores, correlation
 from saebrain.errors import InputError
 from saebrain.inference.autocorrelation import effective_samples
@@ -36,8 +35,6 @@ from saebrain.progress import Report, silent
 
 MOST_COLUMNS = 0.08
 """Columns of the nuisance that may stay in place, as a share of the effective samples: 4 of 52 held the level, 20 of 52 did not."""
-RANK = 1e-5
-"""What is left of a kernel's diagonal below this share of its largest entry is rounding."""
 CHOOSING = 12
 """Parcels of each subject that choose the penalty for all."""
 VERSIONS_AT_ONCE = 16
@@ -66,7 +63,7 @@ def gain_test(problem: Problem, added: Kernel, base: Kernel, parcels: Parcels, *
     """
     y, chooses = parcels.y, choosing(problem, parcels)
     section, folds, lengths = problem.study.config.encoding, problem.layout.folds, segment_lengths(problem)
-    columns = factor(base) if thin else None
+    columns = factor(base).astype(np.float32) if thin else None
 
     def scored(kernel: Kernel) -> ScoreMany:
         scorer = Scorer(None, kernel, folds, section.alphas, n_targets=(n + 1) * y.shape[1], keep=True, device=section.device)
@@ -85,14 +82,6 @@ def gain_test(problem: Problem, added: Kernel, base: Kernel, parcels: Parcels, *
     orders = circular_shifts(run_lengths(problem), n, seed=seed)
     test = shift_responses(gain, y, orders, fitted=fitted, batch=VERSIONS_AT_ONCE, report=report)
     return GainTest(test, both([y])[0], fitted is not None)
-
-
-def factor(kernel: Kernel) -> Float[np.ndarray, "samples rank"]:
-    """Z with Z Z^T = K, as many columns as the kernel has dimensions (Cholesky with pivoting)."""
-    lower, pivots, rank, _ = lapack.dpstrf(kernel.astype(np.float64), tol=RANK * float(kernel.diagonal().max()), lower=1)
-    Z = np.empty((len(kernel), rank), np.float32)
-    Z[pivots - 1] = np.tril(lower)[:, :rank]
-    return Z
 
 
 def parcel_rows(parcels: Parcels, test: GainTest) -> list[dict[str, object]]:

@@ -29,22 +29,33 @@ def problem_of(layout: Layout, n_features: int = 40) -> Problem:
 
 
 def way(
-    kind: type[LeaveOut], problem: Problem, layout: Layout, *, n_targets: int = 8, keep: bool = False, dtype: torch.dtype = torch.float32
+    kind: type[LeaveOut],
+    problem: Problem,
+    layout: Layout,
+    *,
+    n_targets: int = 8,
+    keep: bool = False,
+    thin: bool = True,
+    dtype: torch.dtype = torch.float32,
 ) -> LeaveOut:
     features, nuisance = (X @ X.T for X in problem.designs()) if dtype == torch.float64 else problem.kernels()
-    return kind(features + nuisance, [features], layout.folds, n_targets=n_targets, keep=keep, device="cpu", dtype=dtype)
+    rest = nuisance if thin else None
+    return kind(features + nuisance, [features], layout.folds, n_targets=n_targets, rest=rest, keep=keep, device="cpu", dtype=dtype)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize("kind", [Direct, FromWhole])
 @pytest.mark.parametrize("n_targets", [8, 1000], ids=["few targets", "many targets"])
+@pytest.mark.parametrize("thin", [True, False], ids=["from the parts", "at once"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-4), (torch.float64, 1e-9)])
-def test_losses_and_predictions_equal_refitted_ridge(kind: type[LeaveOut], name: str, n_targets: int, dtype: torch.dtype, tolerance: float) -> None:
+def test_losses_and_predictions_equal_refitted_ridge(
+    kind: type[LeaveOut], name: str, n_targets: int, thin: bool, dtype: torch.dtype, tolerance: float
+) -> None:
     layout = LAYOUTS[name]
     problem = problem_of(layout)
     features, nuisance = problem.designs()
     X, y = np.hstack([features, nuisance]), torch.from_numpy(problem.y).to(dtype)
-    found = way(kind, problem, layout, n_targets=n_targets, dtype=dtype)
+    found = way(kind, problem, layout, n_targets=n_targets, thin=thin, dtype=dtype)
     for row, alpha in enumerate(ALPHAS):
         expected = np.stack([ridge_losses(X, problem.y, layout.folds, held, ALPHAS)[row] for held in range(len(layout.folds))])
         np.testing.assert_allclose(found.losses(y, alpha).numpy(), expected, rtol=tolerance)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from saebrain.encoding.kernels import factor
 from saebrain.encoding.scorer import Scorer
 from saebrain.errors import InputError
 from saebrain.pipeline.parcelwise import Parcels, predicted_by, predicted_parcels
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.shifted import CHOOSING, GainTest, Shared, ThinScorer, choosing, factor, gain_test, mean_rows, parcel_rows, region
+from saebrain.pipeline.shifted import CHOOSING, GainTest, Shared, ThinScorer, choosing, gain_test, mean_rows, parcel_rows, region
 from tests.pipeline.stand_ins import resting_parcels, with_parcels
 
 N = 19
@@ -28,7 +29,7 @@ def found(demo_problem: Problem) -> tuple[Parcels, GainTest]:
 
 
 def test_a_thin_kernel_is_its_columns(demo_problem: Problem) -> None:
-    Z = factor(demo_problem.nuisance)
+    Z = factor(demo_problem.nuisance).astype(np.float32)
     assert Z.shape == (1956, 16)  # four bands, four delays
     np.testing.assert_allclose(Z @ Z.T, demo_problem.nuisance, atol=1e-4)
 
@@ -37,7 +38,7 @@ def test_thin_scores_are_the_engine_s(demo_problem: Problem) -> None:
     folds, alphas = demo_problem.layout.folds, demo_problem.study.config.encoding.alphas
     y = Parcels.of(demo_problem).y[:, ::5].copy()
     y[:652, 3] = 0
-    thin = ThinScorer(factor(demo_problem.nuisance), folds, alphas)
+    thin = ThinScorer(factor(demo_problem.nuisance).astype(np.float32), folds, alphas)
     engine = Scorer(None, demo_problem.nuisance, folds, alphas, n_targets=y.shape[1])
     some = np.arange(0, y.shape[1], 2)
     np.testing.assert_allclose(thin.losses([(y, some)]), engine.losses([(y, some)]), rtol=1e-4)
@@ -107,7 +108,7 @@ def test_rest_is_not_predicted_and_neither_is_what_follows_the_nuisance(demo_pro
     """Responses that follow word rate and its kin strongly: features go with these, and add nothing."""
     rng = np.random.default_rng(1)
     rest = {f"rest-{number}": resting_parcels(demo_problem, rng) for number in range(3)}
-    Z = factor(demo_problem.nuisance)
+    Z = factor(demo_problem.nuisance).astype(np.float32)
     led = {f"led-{number}": resting_parcels(demo_problem, rng) + 20 * Z @ rng.normal(size=(Z.shape[1], 68)) / np.sqrt(16) for number in range(3)}
     parcels, test = gain(with_parcels(demo_problem, {**rest, **led}), "semantic")
     p = parcels.apart(test.gain.p).mean(axis=1)
