@@ -26,6 +26,7 @@ from saebrain.inference.prediction_error import prediction_error
 from saebrain.inference.runs import mean_correlation, run_slices, unit
 from saebrain.inference.spin import parcel_permutations, partners, spin_parcels
 from saebrain.inference.topography import bilateral, overlap, topography_test
+from saebrain.maps import haemodynamic, normal_p, significant, standardised
 from saebrain.pipeline.spun import Grid, grid, spin_test
 from saebrain.pipeline.topography import OVERALL, Figures, rhos
 from saebrain.simulate import BAND_HZ, RESTING_TR_S, resting_bold
@@ -42,6 +43,7 @@ ALPHAS = [0.1, 1.0, 10.0, 100.0]
 WORDS_PER_SAMPLE = 3
 CATEGORIES = 5
 POOL, SELECTED = 240, 12
+MAP_VERTICES, MAP_DRAWS = 4000, 200
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,19 @@ def topography(rng: np.random.Generator, noise: Noise) -> dict[str, float]:
     }
 
 
-_ALL: tuple[Experiment, ...] = (encoding, kept_predictions, beside_nuisance, expectation, matched_baseline, topography, vertex_spin)
+def feature_map(rng: np.random.Generator, noise: Noise) -> dict[str, float]:
+    """The map of one feature, p from the deviation of r over turned courses, taken as normal; and whether any vertex is left after FDR."""
+    y, course = noise.runs(rng, MAP_VERTICES), haemodynamic(_words(rng, 1).astype(np.float32), RUNS, RESTING_TR_S)
+    runs = run_slices(RUNS)
+    course = np.concatenate([standardised(course[run]) for run in runs])[:, 0]
+    orders = np.concatenate([np.arange(len(course))[None], circular_shifts(RUNS, MAP_DRAWS, seed=int(rng.integers(1 << 31)))])
+    turned = course[orders]
+    observed, *null = sum(turned[:, run] @ y[run] / (run.stop - run.start) for run in runs) / len(runs)
+    spread = np.sqrt(np.mean(np.square(null), axis=0))
+    return {"feature map": _rate(normal_p(observed, spread)), "feature map, any vertex after FDR": float(significant(observed, spread, LEVEL).any())}
+
+
+_ALL: tuple[Experiment, ...] = (encoding, kept_predictions, beside_nuisance, expectation, matched_baseline, topography, vertex_spin, feature_map)
 EXPERIMENTS = {experiment.__name__: experiment for experiment in _ALL}
 
 

@@ -72,7 +72,12 @@ def group_t(maps: Float[np.ndarray, "subjects vertices"]) -> Float[np.ndarray, "
 def significant(
     observed: Float[np.ndarray, " vertices"], null_deviation: Float[np.ndarray, " vertices"], q: float = 0.05
 ) -> Bool[np.ndarray, " vertices"]:
-    """Where r differs from 0 at a false discovery rate of q (Benjamini and Hochberg 1995), two-sided.
+    """Where r differs from 0 at a false discovery rate of q (Benjamini and Hochberg 1995), two-sided; p as by `normal_p`."""
+    return np.asarray(np.nan_to_num(fdr(normal_p(observed, null_deviation)), nan=1.0) <= q)
+
+
+def normal_p(observed: Float[np.ndarray, " vertices"], null_deviation: Float[np.ndarray, " vertices"]) -> Float[np.ndarray, " vertices"]:
+    """Two-sided p of r under a null hypothesis with a normal distribution about 0; NaN without data.
 
     p = 2 Phi(-|r| / s), with s the deviation of r under the null hypothesis at that vertex. Taken from courses that were
     turned round within their runs, s is as wide as the memory of course and response makes it: with as many independent
@@ -80,8 +85,7 @@ def significant(
     """
     known = np.isfinite(observed) & (null_deviation > 0)
     z = np.divide(np.abs(observed), null_deviation, out=np.zeros(len(observed)), where=known)
-    p = np.where(known, 2 * special.ndtr(-z), np.nan)
-    return np.asarray(np.nan_to_num(fdr(p), nan=1.0) <= q)
+    return np.where(known, 2 * special.ndtr(-z), np.nan)
 
 
 def dual_weights(

@@ -11,14 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BROWSER_TESTS = ROOT / "tests" / "browser"
+LONG = ("test_encode.py", "test_resume.py", "test_items.py", "test_topography.py", "test_dashboard.py", "test_viewer.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests in a browser and put them last: Playwright keeps an event loop in the thread that other tests may not expect."""
+    """Files that take long come first, so that no worker is left with one at the end; tests in a browser, which are marked, come last.
+
+    Playwright keeps an event loop in its thread, and switches stacks, which other tests may not expect.
+    """
     for item in items:
         if item.path.is_relative_to(BROWSER_TESTS):
             item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: item.path.is_relative_to(BROWSER_TESTS))
+    items.sort(key=lambda item: (item.path.is_relative_to(BROWSER_TESTS), item.path.name not in LONG))
 
 
 @pytest.fixture(scope="session")
