@@ -31,7 +31,7 @@ from saebrain.surface.figure import png_bytes
 from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.render import strip, thumbnail
 from tests.browser.conftest import BROWSER_ARGUMENTS
-from tests.browser.dashboard import Socket, serving_app
+from tests.browser.dashboard import Socket, serving, serving_app
 from tools.find_browser import find
 
 APPS = Path(__file__).parent / "surface_apps"
@@ -90,16 +90,49 @@ def peer_flips(page: Page, url: str, flips: int) -> dict[str, Any]:
     return {"bytes_per_flip": round((counted.bytes - before) / flips), "draw_ms": round(statistics.median(times), 1)}
 
 
+def page_changes(page: Page, url: str, changes: int) -> dict[str, Any]:
+    """From one page of the dashboard to another and back: graphics contexts that were made, megabytes of the heap after a tenth and at the end."""
+    page.add_init_script(
+        """window.contexts = 0; const get = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            window.contexts += kind === "webgl2" && !this.contexted; this.contexted ||= kind === "webgl2"; return get.call(this, kind, ...rest); };"""
+    )
+    page.goto(f"{url}/Cortex")
+    inspector, heap = page.context.new_cdp_session(page), []
+    drawn = "shown => Boolean(window.saebrain) && [...saebrain.shared.viewers].some(viewer => viewer.drawn) === shown"
+    page.wait_for_function(drawn, arg=True, timeout=PATIENCE_MS)
+    for number in range(changes):
+        shown = number % 2 == 1
+        page.get_by_test_id("stSidebar").get_by_role("link", name="Cortex" if shown else "Overview", exact=True).click()
+        page.wait_for_function(drawn, arg=shown, timeout=PATIENCE_MS)
+        page.wait_for_function("() => document.querySelector('[data-test-script-state=\"notRunning\"]')", timeout=PATIENCE_MS)
+        if number + 1 in (changes // 10, changes):
+            inspector.send("HeapProfiler.collectGarbage")
+            heap.append(round(inspector.send("Runtime.getHeapUsage")["usedSize"] / 2**20, 1))
+    return {"changes": changes, "contexts": page.evaluate("contexts"), "heap_mb": heap}
+
+
+def of_dashboard(study: Path, changes: int) -> dict[str, Any]:
+    """Page changes in the dashboard of a study."""
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=find(), args=BROWSER_ARGUMENTS)
+        with serving(study, Path(folder) / "streamlit.log") as app:
+            found = page_changes(browser.new_context(viewport={"width": 1400, "height": 900}).new_page(), app.url, changes)
+        browser.close()
+    return found
+
+
 def in_browser(flips: int, peer: int) -> list[dict[str, Any]]:
-    """Both pages in one browser, one after the other; without flips of the peer, only this project's."""
+    """This project's pages and the peer's in one browser, one after the other; without flips of the peer, only this project's."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=find(), args=BROWSER_ARGUMENTS)
         found: list[dict[str, Any]] = []
         for name, script, run in (
             ("viewer", Path(__file__).parents[1] / "tests" / "browser" / "viewer_app.py", lambda page, url: viewer_flips(page, url, flips)),
+            ("viewer, 327,684 vertices", APPS / "dense_page.py", lambda page, url: viewer_flips(page, url, flips // 2)),
             ("nilearn's plotly engine", APPS / "plotly_page.py", lambda page, url: peer_flips(page, url, peer)),
         ):
-            if found and not peer:
+            if "nilearn" in name and not peer:
                 break
             with serving_app(script, Path(folder) / "streamlit.log") as app:
                 page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
@@ -172,14 +205,18 @@ def main() -> None:
     parser.add_argument("--flips", type=int, default=20)
     parser.add_argument("--peer-flips", type=int, default=5)
     parser.add_argument("--width", type=int, default=1200)
+    parser.add_argument("--study", type=Path, help="a built study, for changes between pages of its dashboard")
+    parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--without-peer", action="store_true", help="measure this project alone")
     options = parser.parse_args()
     if not options.without_peer and importlib.util.find_spec("matplotlib") is None:
         parser.error("nilearn's plotting needs matplotlib, which is not installed; pip install -r requirements-dev.txt, or add --without-peer")
     pictures = static(options.width, peer=not options.without_peer)
     print(f"static: {pictures}", file=sys.stderr)
-    own, *peers = in_browser(options.flips, 0 if options.without_peer else options.peer_flips)
-    figures = own | pictures
+    own, dense, *peers = in_browser(options.flips, 0 if options.without_peer else options.peer_flips)
+    figures = own | pictures | {"vertices_327684": dense}
+    if options.study:
+        figures["page_changes"] = of_dashboard(options.study, options.changes)
     for peer in peers:
         figures["peer"] = {"name": "nilearn plotly engine in st.plotly_chart", **peer}
     if options.json:

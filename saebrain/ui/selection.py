@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from saebrain.ui.text import plain
 
@@ -76,7 +77,7 @@ class View:
             held.update({name: st.query_params[name] for name in names if name in st.query_params})
         elif present := kept(page):
             st.query_params.update(present)
-        self._held = held
+        self._held, self._page, self._script = held, page, _script()
 
     def given(self, name: str) -> bool:
         """Whether the address says anything of it."""
@@ -116,7 +117,12 @@ class View:
         return self._read(name, default, parse)
 
     def set(self, name: str, value: Any, default: Any = None) -> None:
-        """Select something; the default is left out of the address."""
+        """Select something; the default is left out of the address.
+
+        What a widget of a page reports when the reader has left that page already is passed over: the address is another page's.
+        """
+        if _script() != self._script:
+            return
         if value is None or value == default:
             self._held.pop(name, None)
             if name in st.query_params:
@@ -127,7 +133,7 @@ class View:
 
     def widget(self, name: str, value: Any, default: Any) -> dict[str, Any]:
         """Keyword arguments that tie a widget to a selection: its key, and what is done when it changes."""
-        key = f"widget {name}"
+        key = f"widget {self._page} {name}"  # pages have widgets of the same name with other options
         if st.session_state.get(key) != value:  # a widget that is being moved is not set back to where it was
             st.session_state[key] = value
         return {"key": key, "on_change": self._changed, "args": (name, key, default)}
@@ -147,6 +153,12 @@ class View:
             )
             return default
         return value
+
+
+def _script() -> str:
+    """Which page's script runs."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.page_script_hash if context else ""
 
 
 def _written(value: Any) -> str:

@@ -96,6 +96,20 @@ def settled(page: Page) -> None:
     page.wait_for_function("""() => document.querySelector('[data-test-script-state="notRunning"]')""", timeout=PATIENCE_MS)
 
 
+def at_rest(page: Page) -> None:
+    """Wait until the viewer has fetched what it wants, too. Its report, if a link is clicked meanwhile, may overtake the change of page:
+    Streamlit runs the page that spoke last."""
+    page.wait_for_function(
+        """() => {
+            const viewer = window.saebrain && [...saebrain.shared.viewers][0], talk = viewer?.talk;
+            return document.querySelector('[data-test-script-state="notRunning"]') && (!viewer || (!Object.keys(talk.open).length
+                && !talk.timers.flip && !talk.timers.look && viewer.header.around.every(({ id }) => saebrain.shared.maps.has(id))));
+        }""",
+        timeout=PATIENCE_MS,
+    )
+    settled(page)
+
+
 def query(page: Page) -> str:
     return str(page.evaluate("location.search"))
 
@@ -125,6 +139,7 @@ def test_pages_by_clicking(browser: Browser, dashboard: Dashboard, record_proper
         page.goto(dashboard.url)
         wait_until_drawn(page, "overview")
         for name in ("features", "cortex", "quality", "overview", "cortex", "features"):
+            at_rest(page)
             started = time.monotonic()
             page.get_by_test_id("stSidebar").get_by_role("link", name=TITLES[name]).click()
             wait_until_drawn(page, name)
@@ -209,9 +224,11 @@ def test_back_button_returns_to_the_view(browser: Browser, dashboard: Dashboard)
     with watched(browser) as page:
         page.goto(f"{dashboard.url}/Cortex?select=semantic%2Fplace")
         wait_until_drawn(page, "cortex")
+        at_rest(page)
         page.get_by_role("link", name="Features labelled").click()
         wait_until_drawn(page, "features")
         assert "label=semantic%2Fplace" in query(page)
+        at_rest(page)
         page.go_back()
         wait_until_drawn(page, "cortex")
         assert "select=semantic%2Fplace" in query(page)

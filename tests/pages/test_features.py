@@ -34,7 +34,7 @@ def test_opens_at_the_first_feature_of_the_list(open_page: Open, demo_study: Pat
 def test_link_selects_the_feature(open_page: Open, demo_study: Path) -> None:
     app = open_page(demo_study, "features", feature="12", label="semantic", sort="feature")
     assert app.header[0].value == "Feature 12"
-    assert app.session_state["widget label"] == "semantic"
+    assert app.session_state["widget features label"] == "semantic"
     assert listed(app)["feature"].is_monotonic_increasing
     assert listed(app)["label"].str.startswith("semantic").all()
 

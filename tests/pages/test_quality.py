@@ -90,7 +90,7 @@ def test_figures_are_side_by_side_with_their_texts(open_page: Open, study: Path)
 def test_selection_is_in_the_address(open_page: Open, study: Path) -> None:
     further(study.parent, "letters", 7, ce_recovered=0.9)
     app = open_page(study, "quality", saes="letters", over="step")
-    assert app.multiselect[0].value == ["letters"] and app.session_state["widget over"] == "step"
+    assert app.multiselect[0].value == ["letters"] and app.session_state["widget quality over"] == "step"
     app.multiselect[0].set_value(["letters", "layer_15"]).run()
     assert set(app.query_params["saes"].split(",")) == {"letters", "layer_15"} and app.query_params["over"] == "step"
     app.multiselect[0].set_value([]).run()

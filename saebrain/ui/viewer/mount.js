@@ -5,7 +5,8 @@ export default (component) => {
   const waiting = (window.saebrainWaiting ??= new Map());
   waiting.set(place, component);
   // Sent, but lost on the way: ask again.
-  const ask = () => component.setTriggerValue("report", { need: [], mesh: true, have: [], at: Date.now() });
+  const path = location.pathname;
+  const ask = () => location.pathname === path && component.setTriggerValue("report", { need: [], mesh: true, have: [], at: Date.now() });
   setTimeout(() => waiting.get(place) === component && ask(), 4000);
   return () => {
     if (!place.isConnected) waiting.delete(place);

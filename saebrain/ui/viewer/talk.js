@@ -9,6 +9,7 @@ const SAY_AFTER_MS = 300;
 class Talk {
   constructor(viewer) {
     this.viewer = viewer;
+    this.path = location.pathname;
     this.open = {}; // what was told of flips, looks and picks, and not answered yet
     this.timers = {};
   }
@@ -25,6 +26,7 @@ class Talk {
 
   /** Tell something, with all that has not been answered yet, and which maps are here. */
   report(also = {}) {
+    if (location.pathname !== this.path) return; // the reader has gone to another page: a rerun now would bring this one back
     const have = [...shared.maps.keys()].filter((id) => id.startsWith(this.viewer.header.prefix));
     this.say({ ...this.open, ...also, have, at: (shared.count += 1) }); // a trigger has to differ from the last one
   }
