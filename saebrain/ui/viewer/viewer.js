@@ -1,6 +1,7 @@
 // One viewer on a page: what it shows. What is done with it: hands.js; what it says to Python: talk.js.
 
-const REST_MS = 150;
+const REST_MS = 150; // before a slow renderer makes edges smooth; longer on finer meshes, so that it is not at work when the next key comes
+const RESTED_VERTICES = 80_000;
 
 class Viewer {
   constructor(root) {
@@ -136,7 +137,7 @@ class Viewer {
     const rough = hurried && this.scene.slow;
     this.scene.draw(shown, !rough);
     clearTimeout(this.rest);
-    if (rough) this.rest = setTimeout(() => this.draw(), REST_MS);
+    if (rough) this.rest = setTimeout(() => this.draw(), REST_MS * Math.max(1, shown.mesh.count / RESTED_VERTICES));
     const over = this.find(".over");
     paneNames(over, shown.panes, shown.panes.some((pane) => pane.map) ? shown.maps.map((map) => map.name) : []);
     if (this.look.names) parcelNames(over, shown.mesh, shown.panes, shown.from, shown.to, shown.blend);
