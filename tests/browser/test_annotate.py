@@ -18,7 +18,7 @@ from saebrain.annotation.people import enrol, find
 from saebrain.study import Study
 from saebrain.ui.annotate_bench import TOO_SOON_S
 from tests.browser.dashboard import Dashboard, serving
-from tests.browser.test_dashboard import PATIENCE_MS, SLACK, watched
+from tests.browser.watching import PATIENCE_MS, SLACK, watched
 from tests.studies import copy_study
 
 WANTED_MS = 150

@@ -1,168 +1,22 @@
-"""The dashboard in a real browser: every page by link and by click, in both themes, at two widths; how long it takes."""
+"""The dashboard in a real browser: clicks, keys, the back button, downloads, and a page that follows a run."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pandas as pd
-import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, expect
 
 from saebrain.store import write_table
 from saebrain.study import SHIPPED
-from saebrain.ui.frame import TITLES
-from tests.browser.dashboard import ROOT, Dashboard, serving
+from tests.browser.dashboard import Dashboard, serving
+from tests.browser.watching import PATIENCE_MS, at_rest, changed, query, settled, wait_until_drawn, watched
 from tests.studies import copy_study
-
-LINKS = {
-    "overview": "/",
-    "features": "/Features",
-    "cortex": "/Cortex",
-    "quality": "/SAE_quality",
-    "encoding": "/Encoding",
-    "topography": "/Topography",
-    "annotate": "/Annotate",
-    "adjudicate": "/Adjudicate",
-    "agreement": "/Agreement",
-    "text": "/Your_text",
-}
-DRAWN = {
-    "overview": ["[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stImage] img"],
-    "features": ["[data-testid=stDataFrame] canvas", ".sb-context", "canvas[role=img][aria-label]", "[data-testid=stVegaLiteChart] svg.marks"],
-    "cortex": ["canvas[role=img][aria-label]", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
-    "encoding": ["[data-testid=stImage] img", "[data-testid=stDataFrame] canvas", "[data-testid=stVegaLiteChart] svg.marks"],
-    "topography": ["[data-testid=stAlert], [data-testid=stVegaLiteChart] svg.marks"],
-    "quality": [".sb table", "[data-testid=stVegaLiteChart] svg.marks", "[data-testid=stVegaLiteChart] >> nth=10"],
-    "annotate": ["[data-testid=stSelectbox]"],
-    "adjudicate": ["[data-testid=stSelectbox]"],
-    "agreement": ["[data-testid=stAlert]"],
-    "text": ["textarea"],
-}
-FIRST_S, NEXT_S = 3.0, 2.0
-SLACK = 5.0
-"""A busy machine may take this many times as long before the test fails; the times themselves are printed."""
-PATIENCE_MS = 60_000
-# Of a page in a folder, Streamlit tries its own addresses there before it tries them at the root.
-EXPECTED_404 = re.compile(r"/_stcore/(health|host-config)$")
-
-
-@contextmanager
-def watched(browser: Browser, *, width: int = 1280, theme: str = "light") -> Iterator[Page]:
-    """A fresh page; at the end nothing may have gone wrong in it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light")
-    page = context.new_page()
-    problems: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not EXPECTED_404.search(message.location["url"]):
-            problems.append(f"{message.text} ({message.location['url']})")
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    context.close()
-    assert problems == []
-
-
-def wait_until_drawn(page: Page, name: str) -> None:
-    """All of a page is there: its heading, charts, tables and pictures, and the server has nothing left to do."""
-    page.locator("h1", has_text="" if name == "overview" else TITLES[name]).wait_for(timeout=PATIENCE_MS)
-    for selector in DRAWN[name]:
-        page.locator(selector).first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_function(
-        """() => document.querySelector('[data-test-script-state="notRunning"]')
-            && [...document.querySelectorAll('[data-testid=stImage] img')].every(image => image.complete && image.naturalWidth)""",
-        timeout=PATIENCE_MS,
-    )
-
-
-def changed(page: Page, before: str) -> None:
-    page.wait_for_function("before => location.search !== before", arg=before, timeout=PATIENCE_MS)
-
-
-def settled(page: Page) -> None:
-    """Wait until the server has answered what was just done."""
-    page.wait_for_timeout(200)
-    page.wait_for_function("""() => document.querySelector('[data-test-script-state="notRunning"]')""", timeout=PATIENCE_MS)
-
-
-def at_rest(page: Page) -> None:
-    """Wait until the viewer has fetched what it wants, too. Its report, if a link is clicked meanwhile, may overtake the change of page:
-    Streamlit runs the page that spoke last."""
-    page.wait_for_function(
-        """() => {
-            const viewer = window.saebrain && [...saebrain.shared.viewers][0], talk = viewer?.talk;
-            return document.querySelector('[data-test-script-state="notRunning"]') && (!viewer || (!Object.keys(talk.open).length
-                && !talk.timers.flip && !talk.timers.look && viewer.header.around.every(({ id }) => saebrain.shared.maps.has(id))));
-        }""",
-        timeout=PATIENCE_MS,
-    )
-    settled(page)
-
-
-def query(page: Page) -> str:
-    return str(page.evaluate("location.search"))
-
-
-def report(record_property: object, name: str, seconds: float, limit: float) -> None:
-    print(f"\n{name}: {seconds:.2f} s (wanted: {limit:g} s)")
-    assert callable(record_property)
-    record_property(name, round(seconds, 2))
-    assert seconds <= limit * SLACK, f"{name} took {seconds:.1f} s"
-
-
-@pytest.mark.parametrize("name", LINKS)
-def test_first_page_by_a_link(browser: Browser, demo_study: Path, tmp_path: Path, record_property: object, name: str) -> None:
-    with serving(demo_study, tmp_path / "streamlit.log") as fresh, watched(browser) as page:
-        started = time.monotonic()
-        page.goto(fresh.url + LINKS[name])
-        page.locator("h1").wait_for(timeout=PATIENCE_MS)
-        report(record_property, f"first page, heading of {name}", time.monotonic() - started, FIRST_S)
-        wait_until_drawn(page, name)
-        report(record_property, f"first page, all of {name}", time.monotonic() - started, FIRST_S)
-        log = fresh.log.read_text()
-    assert "Traceback" not in log and "Warning" not in log and "deprecat" not in log.lower()
-
-
-def test_pages_by_clicking(browser: Browser, dashboard: Dashboard, record_property: object) -> None:
-    with watched(browser) as page:
-        page.goto(dashboard.url)
-        wait_until_drawn(page, "overview")
-        for name in ("features", "cortex", "quality", "overview", "cortex", "features"):
-            at_rest(page)
-            started = time.monotonic()
-            page.get_by_test_id("stSidebar").get_by_role("link", name=TITLES[name]).click()
-            wait_until_drawn(page, name)
-            report(record_property, f"next page, {name}", time.monotonic() - started, NEXT_S)
-    assert "Traceback" not in dashboard.log.read_text()
-
-
-@pytest.mark.parametrize("width", [1280, 1920])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, theme: str, width: int) -> None:
-    for name, link in LINKS.items():
-        with watched(browser, width=width, theme=theme) as page:
-            page.goto(dashboard.url + link)
-            wait_until_drawn(page, name)
-            assert page.evaluate(
-                "document.querySelector('[data-testid=stMain]').scrollWidth <= document.querySelector('[data-testid=stMain]').clientWidth"
-            )
-            too_wide = (
-                """() => [...document.querySelectorAll('.sb')].filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.className)"""
-            )
-            assert page.evaluate(too_wide) == []
-            assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme") == theme
-            expect(page.get_by_text("Simulated responses").first).to_be_visible()
 
 
 def test_click_on_a_row_opens_the_feature(browser: Browser, dashboard: Dashboard) -> None:
@@ -261,30 +115,6 @@ def test_downloads(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> No
     assert files["GIFTI right"].name.endswith("hemi-R.func.gii")
     assert files["CSV"].read_text().count("\n") == 20_485
     assert files["Parcels (CSV)"].read_text().startswith("hemisphere,parcel,r,vertices,predicted")
-
-
-@pytest.mark.parametrize(
-    ("name", "link"),
-    [
-        ("overview", "/"),
-        ("features", "/Features?label=semantic%2Fplace"),
-        ("cortex", "/Cortex?show=categories&outlines=on"),
-        ("quality", "/SAE_quality"),
-    ],
-)
-def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, name: str, link: str) -> None:
-    """With SAEBRAIN_SCREENSHOTS=1 those of the documentation are taken anew."""
-    folder = ROOT / "docs" / "images" if os.environ.get("SAEBRAIN_SCREENSHOTS") == "1" else tmp_path
-    with watched(browser) as page:
-        page.goto(dashboard.url + link)
-        if name == "cortex":
-            page.locator("canvas[role=img][aria-label]").first.wait_for(timeout=PATIENCE_MS)
-            settled(page)
-        else:
-            wait_until_drawn(page, name)
-        page.wait_for_timeout(1500)
-        page.screenshot(path=folder / f"{name}.png")
-    assert (folder / f"{name}.png").stat().st_size > 50_000
 
 
 def test_training_in_progress_refreshes_itself(browser: Browser, demo_study: Path, tmp_path: Path) -> None:

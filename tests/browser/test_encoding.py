@@ -15,7 +15,7 @@ from saebrain import jobs
 from saebrain.pipeline import runs
 from saebrain.study import Study
 from tests.browser.dashboard import serving
-from tests.browser.test_dashboard import PATIENCE_MS, query, report, settled, watched
+from tests.browser.watching import PATIENCE_MS, query, report, settled, watched
 from tests.studies import copy_study
 
 CLICK_S = 1.0

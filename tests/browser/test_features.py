@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from saebrain.store import write_table
 from saebrain.study import Study
 from tests.browser.dashboard import Dashboard, serving
-from tests.browser.test_dashboard import PATIENCE_MS, SLACK, changed, query, settled, watched
+from tests.browser.watching import PATIENCE_MS, SLACK, changed, query, settled, watched
 from tests.studies import copy_study
 
 FLIP_S = 0.3

@@ -13,7 +13,7 @@ from saebrain.annotation.database import the_database
 from saebrain.annotation.people import enrol
 from saebrain.study import Study
 from tests.browser.dashboard import Dashboard, free_port, serving
-from tests.browser.test_dashboard import PATIENCE_MS
+from tests.browser.watching import PATIENCE_MS
 from tests.studies import configure, copy_study
 
 USERS = {

@@ -1,0 +1,102 @@
+"""Every page by link and by click, in both themes, at two widths; how long it takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from saebrain.ui.frame import TITLES
+from tests.browser.dashboard import ROOT, Dashboard, serving
+from tests.browser.watching import PATIENCE_MS, at_rest, report, settled, wait_until_drawn, watched
+
+LINKS = {
+    "overview": "/",
+    "features": "/Features",
+    "cortex": "/Cortex",
+    "quality": "/SAE_quality",
+    "encoding": "/Encoding",
+    "topography": "/Topography",
+    "annotate": "/Annotate",
+    "adjudicate": "/Adjudicate",
+    "agreement": "/Agreement",
+    "text": "/Your_text",
+}
+HEAVIEST = ("overview", "features", "cortex", "encoding")
+"""Pages that are opened first, each of a fresh server; all are opened by their links below."""
+FIRST_S, NEXT_S = 3.0, 2.0
+
+
+@pytest.mark.parametrize("name", HEAVIEST)
+def test_first_page_by_a_link(browser: Browser, demo_study: Path, tmp_path: Path, record_property: object, name: str) -> None:
+    with serving(demo_study, tmp_path / "streamlit.log") as fresh, watched(browser) as page:
+        started = time.monotonic()
+        page.goto(fresh.url + LINKS[name])
+        page.locator("h1").wait_for(timeout=PATIENCE_MS)
+        report(record_property, f"first page, heading of {name}", time.monotonic() - started, FIRST_S)
+        wait_until_drawn(page, name)
+        report(record_property, f"first page, all of {name}", time.monotonic() - started, FIRST_S)
+        log = fresh.log.read_text()
+    assert "Traceback" not in log and "Warning" not in log and "deprecat" not in log.lower()
+
+
+def test_pages_by_clicking(browser: Browser, dashboard: Dashboard, record_property: object) -> None:
+    with watched(browser) as page:
+        page.goto(dashboard.url)
+        wait_until_drawn(page, "overview")
+        for name in ("features", "cortex", "quality", "overview", "cortex", "features"):
+            at_rest(page)
+            started = time.monotonic()
+            page.get_by_test_id("stSidebar").get_by_role("link", name=TITLES[name]).click()
+            wait_until_drawn(page, name)
+            report(record_property, f"next page, {name}", time.monotonic() - started, NEXT_S)
+    assert "Traceback" not in dashboard.log.read_text()
+
+
+# Parts of a page that are wider than their place.
+TOO_WIDE = """() => {
+    const main = document.querySelector('[data-testid=stMain]'), parts = [...document.querySelectorAll('.sb')];
+    return [...(main.scrollWidth > main.clientWidth ? [main] : []), ...parts.filter(part => part.scrollWidth > part.clientWidth + 1)]
+        .map(part => part.className);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", LINKS)
+def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, name: str, theme: str) -> None:
+    with watched(browser, width=1920, theme=theme) as page:
+        page.goto(dashboard.url + LINKS[name])
+        wait_until_drawn(page, name)
+        for width in (1920, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            settled(page)
+            assert page.evaluate(TOO_WIDE) == []
+        assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme") == theme
+        expect(page.get_by_text("Simulated responses").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("overview", "/"),
+        ("features", "/Features?label=semantic%2Fplace"),
+        ("cortex", "/Cortex?show=categories&outlines=on"),
+        ("quality", "/SAE_quality"),
+    ],
+)
+def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, name: str, link: str) -> None:
+    """With SAEBRAIN_SCREENSHOTS=1 those of the documentation are taken anew."""
+    folder = ROOT / "docs" / "images" if os.environ.get("SAEBRAIN_SCREENSHOTS") == "1" else tmp_path
+    with watched(browser) as page:
+        page.goto(dashboard.url + link)
+        if name == "cortex":
+            page.locator("canvas[role=img][aria-label]").first.wait_for(timeout=PATIENCE_MS)
+            settled(page)
+        else:
+            wait_until_drawn(page, name)
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / f"{name}.png")
+    assert (folder / f"{name}.png").stat().st_size > 50_000
