@@ -25,7 +25,7 @@ demo: $(VENV)/installed ## build the demo study in studies/demo
 test: $(VENV)/installed-dev ## run all tests, those in a browser too
 	@$(PY) tools/find_browser.py --install >/dev/null || [ "$$CI" != true ]
 	@$(PY) -m saebrain demo >/dev/null
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/installed-dev ## check style, types and import rules
 	$(PY) -m ruff check

@@ -20,19 +20,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(1 + (os.cpu_count() or 1), 8)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A worker takes whole files, and all of those that use one costly study, so that what they share is made once.
+    """Files that take long come first, so that no worker is left with one at the end; tests in a browser, which are marked, come last.
 
-    Files that take long come first, so that no worker is left with one at the end; tests in a browser, which are marked, come last:
     Playwright keeps an event loop in its thread, and switches stacks, which other tests may not expect.
     """
-    of_null_study = {item.path for item in items if "null_study" in getattr(item, "fixturenames", ())}
     for item in items:
         if item.path.is_relative_to(BROWSER_TESTS):
             item.add_marker(pytest.mark.browser)
-        group = "null study" if item.path in of_null_study else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: (item.path.is_relative_to(BROWSER_TESTS), item.path.name not in LONG))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from saebrain.pipeline.problem import Problem
 from saebrain.study import Study
@@ -19,9 +21,16 @@ def demo_problem(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def null_study(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with one subject to whom nothing was planted, built from the responses step on in one go. Not to be changed."""
-    folder = tmp_path_factory.mktemp("studies") / "null"
-    copy_study(demo_study, folder, without=("responses", "truth", "encoding", "summary.json"))
-    configure(folder, simulation={"strength": 0.0, "subjects": 1})
-    assert start_build(folder).wait() == 0
+    """The demo with one subject to whom nothing was planted, built from the responses step on in one go. Not to be changed.
+
+    Built once for all workers.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "null study"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            copy_study(demo_study, folder, without=("responses", "truth", "encoding", "summary.json"))
+            configure(folder, simulation={"strength": 0.0, "subjects": 1})
+        if not (folder / "summary.json").is_file():
+            assert start_build(folder).wait() == 0
     return folder
