@@ -6,6 +6,7 @@ import streamlit as st
 
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.selection import ALL
+from saebrain.pipeline.space import study_space
 from saebrain.taxonomy import SEMANTIC
 from saebrain.ui import cortex, data, overview, plots
 from saebrain.ui.frame import frame, heading, link
@@ -53,4 +54,4 @@ with frame("overview") as study:
         st.subheader("Where do all features together predict?", anchor=False)
         r = data.selection_map(study, ALL).of(None)
         scale = cortex.Scale("r, all features, mean over subjects", data.shared_reach(study))
-        cortex.show_map(r, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")
+        cortex.show_map(study_space(study), r, scale, cortex.Look(), alt="Accuracy of all features on the cortex, four views")

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
 
+FSAVERAGE5 = "fsaverage5"
+DESIKAN_KILLIANY: Literal["desikan-killiany"] = "desikan-killiany"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -94,12 +97,27 @@ class SimulationSection(_Section):
 class ResponsesSection(_Section):
     """The fMRI responses under ``responses/{subject}/{run}.npy``, samples x vertices."""
 
-    space: Literal["fsaverage5"] = "fsaverage5"
+    space: str = FSAVERAGE5
+    """``fsaverage5``, or a folder with surfaces of both hemispheres: a FreeSurfer subject, or GIFTI files of one template (docs/surface.md)."""
     tr_s: float = Field(gt=0)
     """Time between samples, in seconds."""
     samples: Annotated[int, Field(ge=10)] | list[Annotated[int, Field(ge=10)]] | None = None
     """Samples of every run: one number for all, a number each, or nothing, to go by the files."""
-    atlas: Literal["desikan-killiany"] = "desikan-killiany"
+    atlas: Literal["desikan-killiany"] | tuple[str, str] = DESIKAN_KILLIANY
+    """``desikan-killiany`` on fsaverage5, or two files of labels on the study's mesh, the left hemisphere's first (.annot, .label.gii)."""
+
+    @field_validator("atlas", mode="before")
+    @classmethod
+    def _one_or_two(cls, atlas: Any) -> Any:
+        if atlas != DESIKAN_KILLIANY and not (isinstance(atlas, list | tuple) and len(atlas) == 2 and all(isinstance(path, str) for path in atlas)):
+            raise ValueError(f"neither {DESIKAN_KILLIANY!r} nor two files of labels, left first; give one of these")
+        return atlas
+
+    @model_validator(mode="after")
+    def _atlas_fits_space(self) -> Self:
+        if self.space != FSAVERAGE5 and self.atlas == DESIKAN_KILLIANY:
+            raise ValueError(f"atlas {DESIKAN_KILLIANY} ships for {FSAVERAGE5} alone; give two files of labels on this mesh: atlas = [LEFT, RIGHT]")
+        return self
 
 
 class LabelsSection(_Section):
@@ -213,6 +231,12 @@ class StudyConfig(_Section):
         samples, runs = self.responses.samples, len(self.stimulus.runs)
         if isinstance(samples, list) and len(samples) != runs:
             raise ValueError(f"responses.samples has {len(samples)} numbers for {runs} runs; give one for each, or one for all")
+        return self
+
+    @model_validator(mode="after")
+    def _simulated_where_the_noise_is(self) -> Self:
+        if self.simulation and (self.responses.space, self.responses.atlas) != (FSAVERAGE5, DESIKAN_KILLIANY):
+            raise ValueError(f"responses are simulated on {FSAVERAGE5} with {DESIKAN_KILLIANY} alone; remove responses.space and responses.atlas")
         return self
 
     @model_validator(mode="after")

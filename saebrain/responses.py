@@ -14,8 +14,6 @@ from jaxtyping import Float
 
 from saebrain.errors import InputError, MissingStepError
 
-VERTICES = {"fsaverage5": 20_484}
-
 
 @dataclass(frozen=True)
 class Responses:
@@ -34,11 +32,13 @@ class Responses:
         return _open(self.folder / subject / f"{run}.npy")
 
 
-def find_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, samples: list[int] | None) -> Responses:
+def find_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float, samples: list[int] | None) -> Responses:
     """Find the subjects under a folder; files are looked at only for lengths that are not given.
 
     Parameters
     ----------
+    vertices : int
+        Of both hemispheres.
     samples : list of int, optional
         Of each run; None: as many as the first subject's files hold.
 
@@ -53,10 +53,10 @@ def find_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, sa
     if not subjects:
         raise MissingStepError(f"responses in {folder}", "python -m saebrain simulate, or put samples x vertices arrays at responses/SUBJECT/RUN.npy")
     lengths = samples or [len(_open(_present(folder / subjects[0] / f"{run}.npy", runs))) for run in runs]
-    return Responses(folder, subjects, runs, tr_s, lengths, VERTICES[space])
+    return Responses(folder, subjects, runs, tr_s, lengths, vertices)
 
 
-def open_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, samples: list[int] | None) -> Responses:
+def open_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float, samples: list[int] | None) -> Responses:
     """Find the subjects under a folder and check every file's shape and values; parameters as for `find_responses`.
 
     Raises
@@ -66,7 +66,7 @@ def open_responses(folder: Path, runs: list[str], *, space: str, tr_s: float, sa
     InputError
         If a run is missing, or a file has the wrong shape or single values that are not finite; the message names the file.
     """
-    responses = find_responses(folder, runs, space=space, tr_s=tr_s, samples=samples)
+    responses = find_responses(folder, runs, vertices=vertices, tr_s=tr_s, samples=samples)
     for subject in responses.subjects:
         for run, length in zip(runs, responses.samples, strict=True):
             _check(folder / subject / f"{run}.npy", responses, length)

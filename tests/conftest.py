@@ -14,12 +14,6 @@ BROWSER_TESTS = ROOT / "tests" / "browser"
 LONG = ("test_encode.py", "test_resume.py", "test_items.py", "test_topography.py", "test_pages.py", "test_viewer.py", "test_features.py")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors, as tests in a browser wait for half of their time."""
-    return min(1 + (os.cpu_count() or 1), 8)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first, so that no worker is left with one at the end; tests in a browser, which are marked, come last.
 

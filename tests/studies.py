@@ -63,7 +63,12 @@ def configure(study: Path, **sections: dict[str, Any]) -> None:
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     for section, fields in sections.items():
         values.setdefault(section, {}).update(fields)
-    path.write_text("\n".join(_toml(values)), encoding="utf-8")
+    write_configuration(study, values)
+
+
+def write_configuration(study: Path, values: dict[str, Any]) -> None:
+    """Write study.toml anew."""
+    (study / "study.toml").write_text("\n".join(_toml(values)), encoding="utf-8")
 
 
 def hashes(study: Path) -> dict[str, str]:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from saebrain.errors import InputError, MissingStepError
-from saebrain.responses import VERTICES, Responses, find_responses, open_responses
+from saebrain.responses import Responses, find_responses, open_responses
 
 SAMPLES, RUNS = 12, ["first", "second"]
-SHAPE = (SAMPLES, VERTICES["fsaverage5"])
+SHAPE = (SAMPLES, 20_484)
 
 
 def run_of(seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path) -> Responses:
-    return open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=[SAMPLES, SAMPLES])
+    return open_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=[SAMPLES, SAMPLES])
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -143,7 +143,7 @@ def test_runs_may_differ_in_length(folder: Path) -> None:
     for subject in ("s1", "s2"):
         np.save(folder / subject / "second.npy", run_of(1)[:11])
     for samples in ([12, 11], None):
-        found = open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=samples)
+        found = open_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=samples)
         assert found.samples == [12, 11]
         assert found.read("s2", "second").shape[0] == 11
 
@@ -152,13 +152,13 @@ def test_runs_may_differ_in_length(folder: Path) -> None:
 def test_subjects_with_runs_of_different_length_are_refused(folder: Path, samples: list[int] | None) -> None:
     np.save(folder / "s1" / "second.npy", run_of(1)[:11])
     with pytest.raises(InputError, match=r"s2/second\.npy: received 12 samples, expected 11; mend the file or `responses\.samples`"):
-        open_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=samples)
+        open_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=samples)
 
 
 def test_lengths_are_not_asked_of_a_run_that_is_missing(folder: Path) -> None:
     (folder / "s1" / "second.npy").unlink()
     with pytest.raises(InputError, match=r"s1/second\.npy: run missing; every subject needs the runs first, second"):
-        find_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=None)
+        find_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=None)
 
 
 def test_a_vertex_of_nan_throughout_has_no_data(folder: Path) -> None:
@@ -170,5 +170,5 @@ def test_a_vertex_of_nan_throughout_has_no_data(folder: Path) -> None:
 
 def test_values_are_not_looked_at_when_responses_are_only_found(folder: Path) -> None:
     with_value(np.nan, 700)(folder / "s1" / "first.npy")
-    found = find_responses(folder, RUNS, space="fsaverage5", tr_s=1.4, samples=[SAMPLES, SAMPLES])
+    found = find_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=[SAMPLES, SAMPLES])
     assert found.subjects == ["s1", "s2"]

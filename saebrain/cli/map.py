@@ -92,6 +92,7 @@ class Style:
 
 def _of_feature(folder: Path | None, layer: int | None, feature: int, kind: str, q: float | None, subject: str | None) -> Drawn:
     from saebrain.pipeline.feature_picture import feature_picture  # slow to load (scipy)
+    from saebrain.pipeline.space import study_space
 
     study = open_study(folder, layer)
     if kind not in KINDS:
@@ -101,11 +102,13 @@ def _of_feature(folder: Path | None, layer: int | None, feature: int, kind: str,
     picture = feature_picture(study, feature, kind, subject, q)
     note = " (simulated responses)" if study.simulated else ""
     shown = ValueMap(f"Feature {feature}", picture.values, picture.label, picture.reach, floor=picture.floor)
-    return Drawn(shown, f"Feature {feature}, layer {study.layer}{note}", fsaverage5(), desikan_killiany())
+    space = study_space(study)
+    return Drawn(shown, f"Feature {feature}, layer {study.layer}{note}", space.surfaces, space.atlas)
 
 
 def _of_selection(folder: Path | None, layer: int | None, selection: str, part: str, subject: str | None) -> Drawn:
     from saebrain.pipeline.cortical import reach, selection_map
+    from saebrain.pipeline.space import study_space
 
     study = open_study(folder, layer)
     if part not in ("whole", "features"):
@@ -117,7 +120,8 @@ def _of_selection(folder: Path | None, layer: int | None, selection: str, part: 
     note = " (simulated responses)" if study.simulated else ""
     what = "r of the features' part" if part == "features" else "r"
     shown = ValueMap(selection, values, f"{what}, {subject or 'mean over subjects'}", reach(values))
-    return Drawn(shown, f"{selection}, layer {study.layer}{note}", fsaverage5(), desikan_killiany())
+    space = study_space(study)
+    return Drawn(shown, f"{selection}, layer {study.layer}{note}", space.surfaces, space.atlas)
 
 
 def _from_files(values: list[Path], label: str, mesh: Path | None, labels: list[Path]) -> Drawn:

@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float, Int
 from saebrain.errors import InputError
 from saebrain.pipeline.results import read_result, result_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
+from saebrain.pipeline.space import study_atlas
 from saebrain.pipeline.summary import in_parcels, predicted_cortex
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany, parcel_means
+from saebrain.surface.atlas import parcel_means
 from saebrain.taxonomy import SEMANTIC
 
 Part = Literal["whole", "features"]
@@ -113,7 +114,7 @@ def best_category_table(study: Study, best: BestCategory) -> pd.DataFrame:
 
     The last is what the share would be on average if vertices were won at random.
     """
-    codebook, atlas = study_codebook(study), desikan_killiany()
+    codebook, atlas = study_codebook(study), study_atlas(study)
     rows = []
     for number, path in enumerate(best.paths):
         won, predicted = best.index == number, in_parcels(atlas, codebook.predicted(path))
@@ -123,7 +124,7 @@ def best_category_table(study: Study, best: BestCategory) -> pd.DataFrame:
 
 def parcel_table(study: Study, values: Float[np.ndarray, " vertices"], selection: str) -> pd.DataFrame:
     """Mean over the vertices of each parcel: hemisphere, parcel, r, vertices, predicted (of the selection by the codebook)."""
-    atlas = desikan_killiany()
+    atlas = study_atlas(study)
     predicted = predicted_parcels(study, selection)
     return pd.DataFrame(
         {

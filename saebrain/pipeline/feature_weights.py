@@ -15,11 +15,11 @@ from saebrain.pipeline.array_cache import ArrayCache
 from saebrain.pipeline.measured import Measured
 from saebrain.pipeline.results import read_result, result_folder
 from saebrain.pipeline.selection import ALL
+from saebrain.pipeline.space import study_atlas
 from saebrain.pipeline.stimulus import load_stimulus
 from saebrain.pipeline.timing import layout, response_model
 from saebrain.store import read_codes, read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 
 
 class FeatureWeights:
@@ -52,7 +52,7 @@ class FeatureWeights:
         self._scale = float(np.sqrt(np.einsum("ij,ij->", x, x) / len(x)))  # kernels have a mean diagonal of 1
         self._delayed_of = lru_cache(maxsize=8)(lambda feature: self._delayed(np.array([feature])))  # for one subject after another
         self._power: dict[str, np.ndarray] = {}
-        self._measured = Measured(study, self._layout, desikan_killiany(), ArrayCache(study.folder / "cache"))
+        self._measured = Measured(study, self._layout, study_atlas(study), ArrayCache(study.folder / "cache"))
 
     def weight(self, feature: int, subject: str) -> Float[np.ndarray, " vertices"]:
         """Weight of one feature at every vertex, summed over delays, in standard deviations of the response per unit of the course.

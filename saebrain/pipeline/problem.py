@@ -20,6 +20,7 @@ from saebrain.labels import agreed
 from saebrain.pipeline.array_cache import ArrayCache
 from saebrain.pipeline.measured import Measured
 from saebrain.pipeline.selection import EmptySelection, Known, by_layer, canonical, select, study_codebook
+from saebrain.pipeline.space import study_atlas
 from saebrain.pipeline.steps import digest, read_record
 from saebrain.pipeline.stimulus import Stimulus, load_stimulus
 from saebrain.pipeline.timing import layout, response_model
@@ -27,7 +28,7 @@ from saebrain.progress import Report, silent
 from saebrain.scores import Scores
 from saebrain.store import read_codes, read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import Atlas, desikan_killiany
+from saebrain.surface.atlas import Atlas
 from saebrain.taxonomy import Codebook
 
 
@@ -63,7 +64,7 @@ class Problem:
         MissingStepError, InputError
             If something is missing, or runs are too few or too short.
         """
-        section, codebook, atlas = study.config.encoding, study_codebook(study), desikan_killiany()
+        section, codebook, atlas = study.config.encoding, study_codebook(study), study_atlas(study)
         arrangement, response = layout(study), response_model(study)
         labels = agreed(read_table(study.labels, "python -m saebrain labels"))
         stimulus = load_stimulus(study, read_codes(study.features / "codes.parquet", len(labels)))

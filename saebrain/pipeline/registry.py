@@ -8,6 +8,7 @@ from typing import Any
 from saebrain.pipeline.results import result_folder
 from saebrain.pipeline.sae_source import sae_files
 from saebrain.pipeline.selection import simulated_subjects, standard_selections, study_codebook
+from saebrain.pipeline.space import space_files
 from saebrain.pipeline.steps import Step
 from saebrain.study import Study
 
@@ -141,7 +142,7 @@ STEPS = {
             run="responses:responses",
             needs=("activations",),
             config=lambda s: [s.config.responses.model_dump(), s.config.simulation and s.config.simulation.model_dump()],
-            inputs=lambda s: [*_response_files(s), *_lexicon(s), s.resolve(s.config.labels.codebook)],
+            inputs=lambda s: [*_response_files(s), *_lexicon(s), s.resolve(s.config.labels.codebook), *space_files(s)],
             outputs=_written_responses,
         ),
         Step(

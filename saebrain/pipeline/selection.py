@@ -29,9 +29,9 @@ from jaxtyping import Int
 
 from saebrain.errors import InputError
 from saebrain.pipeline.feature_lists import check_name, list_path, read_list
+from saebrain.pipeline.space import study_atlas
 from saebrain.store import read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.taxonomy import Codebook, load_codebook
 
 ALL, NUISANCE = "all", "nuisance"
@@ -84,13 +84,14 @@ def study_codebook(study: Study) -> Codebook:
     try:
         state = path.stat()
     except OSError:
-        return _codebook(path, None)  # says what is wrong
-    return _codebook(path, (state.st_mtime_ns, state.st_size, state.st_ino))
+        return _codebook(path, None, frozenset())  # says what is wrong
+    parcels = frozenset(name for _, name in study_atlas(study).parcels)
+    return _codebook(path, (state.st_mtime_ns, state.st_size, state.st_ino), parcels)
 
 
 @lru_cache(maxsize=8)
-def _codebook(path: Path, state: tuple[int, int, int] | None) -> Codebook:
-    return load_codebook(path, {name for _, name in desikan_killiany().parcels})
+def _codebook(path: Path, state: tuple[int, int, int] | None, parcels: frozenset[str]) -> Codebook:
+    return load_codebook(path, parcels)
 
 
 def canonical(selection: str, codebook: Codebook) -> str:

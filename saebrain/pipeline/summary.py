@@ -19,12 +19,13 @@ from saebrain.labels import agreed, by_machine
 from saebrain.pipeline.results import Result, read_result
 from saebrain.pipeline.sae_source import sae_folder
 from saebrain.pipeline.selection import ALL, NUISANCE, standard_selections, study_codebook, subcategories
+from saebrain.pipeline.space import study_atlas
 from saebrain.pipeline.timing import run_samples
 from saebrain.progress import Report
 from saebrain.sae.formats.layout import read_config
 from saebrain.store import read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import Atlas, desikan_killiany
+from saebrain.surface.atlas import Atlas
 
 BEST_PERCENTILE = 99
 
@@ -37,7 +38,7 @@ def write(study: Study, report: Report) -> None:
 
 def compute(study: Study) -> dict[str, Any]:
     """All figures, from the results on disk."""
-    codebook, atlas = study_codebook(study), desikan_killiany()
+    codebook, atlas = study_codebook(study), study_atlas(study)
     quality = json.loads((study.features / "quality.json").read_text(encoding="utf-8"))
     card = read_config(sae_folder(study)).get("metadata", {})
     held_out = card.get("held_out") or quality
@@ -111,7 +112,7 @@ def encoding_figures(study: Study, selections: list[str] | None = None) -> dict[
 
 def predicted_cortex(study: Study) -> Bool[np.ndarray, " vertices"]:
     """Vertices of the parcels that any semantic subcategory predicts."""
-    codebook, atlas = study_codebook(study), desikan_killiany()
+    codebook, atlas = study_codebook(study), study_atlas(study)
     return np.any([in_parcels(atlas, codebook.predicted(path)) for path in subcategories(codebook)], axis=0)
 
 

@@ -8,6 +8,7 @@ from saebrain import design
 from saebrain.encoding.kernels import Fir, Hrf, Response
 from saebrain.encoding.layout import Layout
 from saebrain.errors import InputError
+from saebrain.pipeline.space import n_vertices
 from saebrain.responses import Responses, find_responses, open_responses
 from saebrain.study import Study
 
@@ -24,7 +25,7 @@ def study_responses(study: Study, *, check: bool = False) -> Responses:
     """
     section = study.config.responses
     find = open_responses if check else find_responses
-    return find(study.responses, study.run_names, space=section.space, tr_s=section.tr_s, samples=stated_samples(study))
+    return find(study.responses, study.run_names, vertices=n_vertices(study), tr_s=section.tr_s, samples=stated_samples(study))
 
 
 def stated_samples(study: Study) -> list[int] | None:

@@ -23,11 +23,11 @@ from saebrain.pipeline.contributions import Contributions, unique_contributions
 from saebrain.pipeline.filed import filed, opened, read_filed
 from saebrain.pipeline.once import once
 from saebrain.pipeline.problem import Problem
-from saebrain.pipeline.spun import Grid, grid, spin_test
+from saebrain.pipeline.space import study_space, study_sphere
+from saebrain.pipeline.spun import Grid, spin_test
 from saebrain.progress import Report, silent
 from saebrain.study import Study
 from saebrain.surface.atlas import Atlas
-from saebrain.surface.sphere import fsaverage5_sphere
 
 VERSION = 1
 DRAWS = 10_000
@@ -66,8 +66,8 @@ def read_topography(study: Study, *, n: int = DRAWS, seed: int = 0) -> dict[str,
 def run_topography(problem: Problem, *, n: int, seed: int, report: Report = silent) -> dict[str, Any]:
     """Fit and test; nothing is written."""
     share = n // 20 + 1  # of the progress, for each fit
-    points = Grid.of(fsaverage5_sphere(), problem.atlas)
-    found = unique_contributions(problem, grid(), lambda done, total: report(done * share, total * share + n))
+    points = Grid.of(study_sphere(problem.study), problem.atlas, study_space(problem.study).surfaces.n_left)
+    found = unique_contributions(problem, points.vertices, lambda done, total: report(done * share, total * share + n))
     fitted = (len(found.paths) + 1) * share
     return {
         "version": VERSION,

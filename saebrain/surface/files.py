@@ -8,7 +8,7 @@ nilearn (``infl_left.gii.gz``) write them. Left and right are checked against wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import nibabel
@@ -21,6 +21,7 @@ from saebrain.surface.atlas import NOT_CORTEX, UNKNOWN, Atlas
 from saebrain.surface.mesh import HEMISPHERES, Hemisphere, Mesh, Surfaces
 
 _SIDE = re.compile(r"(?:^|[._/-])(?:hemi-)?(lh|rh|l|r|left|right)(?=[._-]|$)", re.IGNORECASE)
+_SIDE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(lh|rh|l|r)[._-]", re.IGNORECASE)
 _NAMES = {"pial": "pial", "white": "white", "smoothwm": "white", "midthickness": "white", "inflated": "inflated", "infl": "inflated", "flat": "flat"}
 _SCALARS = {"curv": "curvature", "curvature": "curvature", "sulc": "sulc"}
 _STRUCTURES = {"CortexLeft": "left", "CortexRight": "right"}
@@ -69,6 +70,8 @@ def read_surfaces(folder: Path, name: str | None = None) -> Surfaces:
 def read_atlas(left: Path, right: Path, surfaces: Surfaces, name: str | None = None) -> Atlas:
     """An atlas from FreeSurfer ``.annot`` files or GIFTI ``.label.gii`` files, one per hemisphere.
 
+    Where all names of parcels say their hemisphere, that is taken off.
+
     Raises
     ------
     InputError
@@ -89,7 +92,40 @@ def read_atlas(left: Path, right: Path, surfaces: Surfaces, name: str | None = N
         halves.append(half)
     if not parcels:
         raise InputError(f"{left}: no parcels in it; choose a file with a label table")
-    return Atlas(name or left.name.split(".")[1 if left.name.startswith("lh.") else 0], tuple(parcels), np.concatenate(halves))
+    return Atlas(name or left.name.split(".")[1 if left.name.startswith("lh.") else 0], _without_sides(parcels), np.concatenate(halves))
+
+
+def _without_sides(parcels: Sequence[tuple[Hemisphere, str]]) -> tuple[tuple[Hemisphere, str], ...]:
+    """Names without the hemisphere, if all have it (``L_V1_ROI``, ``7Networks_LH_Vis_1``): namesakes are looked for in the other one."""
+    parts = [_SIDE_IN_NAME.search(name) for _, name in parcels]
+    if not all(part and part[1].lower().startswith(side[0]) for part, (side, _) in zip(parts, parcels, strict=True)):
+        return tuple(parcels)
+    return tuple((side, _SIDE_IN_NAME.sub("", name, count=1)) for side, name in parcels)
+
+
+def read_sphere(folder: Path, surfaces: Surfaces) -> Float32[np.ndarray, "vertices 3"]:
+    """Where every vertex of a mesh lies once its hemisphere is blown up to a ball, from a folder as for `read_surfaces`.
+
+    Raises
+    ------
+    InputError
+        If there are no such files, they have other vertices than the mesh, or are no spheres around 0.
+    """
+    surf = folder / "surf" if (folder / "surf").is_dir() else folder
+    paths: dict[Hemisphere, Path] = {}
+    for path in sorted(surf.iterdir()) if surf.is_dir() else ():
+        side = _SIDE.search(path.name)
+        if side and path.is_file() and "sphere" in re.split(r"[._-]", path.name):
+            paths.setdefault("left" if side[1].lower().startswith("l") else "right", path)
+    if len(paths) < 2:
+        raise InputError(f"{surf}: no spheres of both hemispheres; maps are turned on them, so add lh.sphere and rh.sphere, or sphere.surf.gii files")
+    mesh = _both("sphere", paths)
+    if (mesh.n_left, mesh.n_vertices) != (surfaces.n_left, surfaces.n_vertices):
+        raise InputError(f"{paths['left']}: spheres of {mesh.n_vertices:,} vertices, {surfaces.name} has {surfaces.n_vertices:,}")
+    radius = np.linalg.norm(mesh.coordinates, axis=1)
+    if radius.min() < 0.9 * radius.max():
+        raise InputError(f"{paths['left']}: not a sphere around 0 (radius from {radius.min():.0f} to {radius.max():.0f} mm); write it again")
+    return mesh.coordinates
 
 
 def read_map(paths: Iterable[Path], surfaces: Surfaces) -> Float32[np.ndarray, " vertices"]:

@@ -10,12 +10,12 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Bool, Float, Int, UInt8
 
-from saebrain.surface.atlas import desikan_killiany
+from saebrain.pipeline.space import Space
 from saebrain.surface.colour import DIVERGING
 from saebrain.surface.figure import category_figure, map_figure
 from saebrain.surface.gifti import func_gii, vertex_csv
 from saebrain.surface.lettering import format_ticks, nice_ticks
-from saebrain.surface.mesh import HEMISPHERES, Hemisphere, fsaverage5
+from saebrain.surface.mesh import HEMISPHERES, Hemisphere
 from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY, Page
 from saebrain.surface.raster import Cell
 from saebrain.surface.render import cells
@@ -50,23 +50,23 @@ class Categories:
     measured: Bool[np.ndarray, " vertices"]
 
 
-def show_map(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, alt: str, rows: int = 1) -> None:
+def show_map(space: Space, values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, alt: str, rows: int = 1) -> None:
     """A map in four views, in one or two rows, with the names of the views and a colour bar; ``alt`` says it in words."""
     swatches = [_swatch(f"below {look.threshold:g}", FOLDS_COLOUR)] if look.threshold > 0 else []
     swatches += [_swatch(*MASK_ENTRY)] if np.isnan(values).any() else []
-    pictures = data.map_pictures(values, look.surface, look.threshold, scale.reach, look.outlines, rows)
-    _show(pictures, look, alt, _bar(values, scale, look.threshold) + "".join(swatches))
+    pictures = data.map_pictures(space, values, space.surface(look.surface), look.threshold, scale.reach, look.outlines, rows)
+    _show(space, pictures, look, alt, _bar(values, scale, look.threshold) + "".join(swatches))
 
 
-def show_categories(found: Categories, look: Look, *, alt: str) -> None:
+def show_categories(space: Space, found: Categories, look: Look, *, alt: str) -> None:
     """A map of categories in four views, with the names of the views and a legend."""
     entries = [_swatch(name, colour) for name, colour in zip(found.names, found.palette, strict=True)]
     entries += [_swatch(found.none, FOLDS_COLOUR), *([] if found.measured.all() else [_swatch(*MASK_ENTRY)])]
-    pictures = data.category_pictures(found.index, found.palette, found.measured, look.surface, look.outlines)
-    _show(pictures, look, alt, "".join(entries))
+    pictures = data.category_pictures(space, found.index, found.palette, found.measured, space.surface(look.surface), look.outlines)
+    _show(space, pictures, look, alt, "".join(entries))
 
 
-def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, stem: str, title: str, name: str = "") -> None:
+def map_downloads(space: Space, values: Float[np.ndarray, " vertices"], scale: Scale, look: Look, *, stem: str, title: str, name: str = "") -> None:
     """Buttons for the figure (on white, with title and colour bar), the map per hemisphere, per vertex, and the viewer itself."""
     shown = ValueMap(name or title, values, scale.label, scale.reach)
 
@@ -76,22 +76,23 @@ def map_downloads(values: Float[np.ndarray, " vertices"], scale: Scale, look: Lo
             values,
             label=scale.label,
             title=title,
-            surface=look.surface,
+            surface=space.surface(look.surface),
             threshold=look.threshold,
             vmin=None if both else 0.0,
             vmax=look.reach or scale.reach,
             symmetric=both,
             colours=look.colours,
-            outlines=_outlines(look),
+            outlines=space.atlas.labels if look.outlines else None,
             width=EXPORT_WIDTH,
             background="white",
+            surfaces=space.surfaces,
         )
 
-    table = ("CSV", lambda: vertex_csv(values, desikan_killiany()).encode(), f"{stem}_vertices.csv", "text/csv")
-    _downloads([*_figures(figure, stem), *_gifti(values, stem, title), table, _interactive(shown, look, stem, title)])
+    table = ("CSV", lambda: vertex_csv(values, space.atlas, space.surfaces).encode(), f"{stem}_vertices.csv", "text/csv")
+    _downloads([*_figures(figure, stem), *_gifti(space, values, stem, title), table, _interactive(space, shown, look, stem, title)])
 
 
-def category_downloads(found: Categories, look: Look, *, stem: str, title: str, shown: CategoryMap | None = None) -> None:
+def category_downloads(space: Space, found: Categories, look: Look, *, stem: str, title: str, shown: CategoryMap | None = None) -> None:
     """Buttons for the figure (on white, with title and legend), the index of the category per hemisphere, and the viewer itself."""
 
     def figure() -> Page:
@@ -102,15 +103,16 @@ def category_downloads(found: Categories, look: Look, *, stem: str, title: str, 
             none=found.none,
             title=title,
             measured=found.measured,
-            surface=look.surface,
-            outlines=_outlines(look),
+            surface=space.surface(look.surface),
+            outlines=space.atlas.labels if look.outlines else None,
             width=EXPORT_WIDTH,
             background="white",
+            surfaces=space.surfaces,
         )
 
     index = np.where(found.measured, found.index, np.nan)
-    interactive = [] if shown is None else [_interactive(shown, look, stem, title)]
-    _downloads([*_figures(figure, stem), *_gifti(index, stem, title), *interactive])
+    interactive = [] if shown is None else [_interactive(space, shown, look, stem, title)]
+    _downloads([*_figures(figure, stem), *_gifti(space, index, stem, title), *interactive])
 
 
 def _figures(figure: Callable[[], Page], stem: str) -> list[_Download]:
@@ -121,9 +123,9 @@ def _figures(figure: Callable[[], Page], stem: str) -> list[_Download]:
     ]
 
 
-def _interactive(shown: SurfaceMap, look: Look, stem: str, title: str) -> _Download:
+def _interactive(space: Space, shown: SurfaceMap, look: Look, stem: str, title: str) -> _Download:
     def content() -> bytes:
-        return viewer_html({"map": shown}, fsaverage5(), desikan_killiany(), title=title, look=for_viewer(look)).encode()
+        return viewer_html({"map": shown}, space.surfaces, space.atlas, title=title, look=for_viewer(look)).encode()
 
     return ("HTML", content, f"{stem}.html", "text/html")
 
@@ -132,15 +134,15 @@ _HELP = {
     "PNG": "The figure on white, with title and legend, at 300 dots per inch.",
     "SVG": "The same, with text that can be edited.",
     "PDF": "The same, with text that can be edited.",
-    "GIFTI": "The map of one hemisphere on fsaverage5, for Connectome Workbench, FreeSurfer and others.",
+    "GIFTI": "The map of one hemisphere on the mesh of the study, for Connectome Workbench, FreeSurfer and others.",
     "CSV": "A row a vertex, with its parcel.",
     "HTML": "The interactive viewer as a file of its own, for a talk or a supplement.",
 }
 
 
-def _gifti(values: Float[np.ndarray, " vertices"], stem: str, name: str) -> list[_Download]:
+def _gifti(space: Space, values: Float[np.ndarray, " vertices"], stem: str, name: str) -> list[_Download]:
     def content(hemisphere: Hemisphere) -> bytes:
-        return bytes(func_gii(values[fsaverage5().vertices_of(hemisphere)], hemisphere, name).to_bytes())
+        return bytes(func_gii(values[space.surfaces.vertices_of(hemisphere)], hemisphere, name, space.surfaces).to_bytes())
 
     return [
         (f"GIFTI {hemisphere}", partial(content, hemisphere), f"{stem}_hemi-{hemisphere[0].upper()}.func.gii", "application/octet-stream")
@@ -157,13 +159,9 @@ def _downloads(files: Sequence[_Download]) -> None:
             )
 
 
-def _outlines(look: Look) -> Int[np.ndarray, " vertices"] | None:
-    return desikan_killiany().labels if look.outlines else None
-
-
-def _show(pictures: list[str], look: Look, alt: str, legend: str) -> None:
+def _show(space: Space, pictures: list[str], look: Look, alt: str, legend: str) -> None:
     """Rows of views, each with the names of the views above, and the legend below."""
-    places = cells(look.surface, PICTURE_WIDTH)
+    places = cells(space.surface(look.surface), PICTURE_WIDTH, space.surfaces)
     per_row = len(places) // len(pictures)
     with st.container(gap=None):
         for row, picture in enumerate(pictures):

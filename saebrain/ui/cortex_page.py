@@ -11,6 +11,7 @@ import streamlit as st
 
 from saebrain.pipeline import cortical
 from saebrain.pipeline.selection import ALL, NUISANCE, study_codebook
+from saebrain.pipeline.space import study_space
 from saebrain.study import Study
 from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import data, feature_maps, plots, surface
@@ -98,6 +99,7 @@ def selection(view: View, study: Study, controls: Controls) -> None:
     shown = leaves.make(controls.selection)
     assert isinstance(shown, ValueMap)
     look = surface.show(
+        study_space(study),
         "cortex map",
         view,
         leaves,
@@ -111,7 +113,7 @@ def selection(view: View, study: Study, controls: Controls) -> None:
     name = selection_name(controls.selection)
     simulated = " (simulated responses)" if study.simulated else ""
     stem = export_name(study, controls.selection.replace("/", "-"), controls.part, controls.subject or MEAN)
-    surface.downloads(shown, look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
+    surface.downloads(study_space(study), shown, look, stem=stem, title=f"{name[0].upper()}{name[1:]}{simulated}")
     st.subheader("Parcels", anchor=False)
     parcels = cortical.parcel_table(study, shown.values, controls.selection)
     chart, table = st.columns(2, gap="large")
@@ -155,7 +157,7 @@ def categories(view: View, study: Study, controls: Controls) -> None:
         make=lambda subject: _best(study, None if subject == MEAN else subject),
     )
     acts = SurfaceActs(view, flip=partial(view.set, "subject", default=MEAN), threshold=DEFAULT_THRESHOLD["categories"])
-    look = surface.show("cortex categories", view, leaves, controls.subject or MEAN, shown, acts, partial(_winner, shown))
+    look = surface.show(study_space(study), "cortex categories", view, leaves, controls.subject or MEAN, shown, acts, partial(_winner, shown))
     st.caption(
         "Colour: the semantic subcategory with the largest r of its features' part of the prediction, in the held-out run, mean over runs; "
         f"{controls.whose}. "
@@ -163,7 +165,7 @@ def categories(view: View, study: Study, controls: Controls) -> None:
     )
     simulated = " (simulated responses)" if study.simulated else ""
     stem = export_name(study, "best-subcategory", controls.subject or MEAN)
-    surface.downloads(shown, look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
+    surface.downloads(study_space(study), shown, look, stem=stem, title=f"Best subcategory, {controls.whose}{simulated}")
     best = cortical.best_category(study, controls.subject, look.threshold)
     st.subheader("Is each subcategory best where the codebook predicts it?", anchor=False)
     table = cortical.best_category_table(study, best)

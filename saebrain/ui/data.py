@@ -15,11 +15,11 @@ from jaxtyping import Float, UInt8
 from saebrain.pipeline import cortical, state
 from saebrain.pipeline.feature_table import FeatureTable, feature_table
 from saebrain.pipeline.registry import STEPS
+from saebrain.pipeline.space import Space
 from saebrain.pipeline.state import State
 from saebrain.pipeline.steps import read_record
 from saebrain.store import FeatureStore, read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.figure import png_bytes
 from saebrain.surface.render import categories_strip, strip
 from saebrain.ui.style import PICTURE_WIDTH
@@ -146,19 +146,29 @@ def _data_url(picture: UInt8[np.ndarray, "height width 4"]) -> str:
     return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def map_pictures(values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int) -> list[str]:
+@st.cache_data(hash_funcs={Space: id}, max_entries=64, show_spinner=False)
+def map_pictures(
+    space: Space, values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int
+) -> list[str]:
     """Four views of a map as PNG (data URLs), a picture a row. Without any text: it looks the same on a light and a dark page."""
-    labels = desikan_killiany().labels if outlines else None
-    picture = strip(values, surface=surface, threshold=threshold, vmax=reach, outlines=labels, width=PICTURE_WIDTH)
+    labels = space.atlas.labels if outlines else None
+    picture = strip(values, surface=surface, threshold=threshold, vmax=reach, outlines=labels, width=PICTURE_WIDTH, surfaces=space.surfaces)
     return [_data_url(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def category_pictures(index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[str]:
+@st.cache_data(hash_funcs={Space: id}, max_entries=16, show_spinner=False)
+def category_pictures(space: Space, index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[str]:
     """Four views of a map of categories as PNG (data URL), as one row, without any text."""
-    labels = desikan_killiany().labels if outlines else None
-    return [_data_url(categories_strip(index, palette, measured=measured, surface=surface, outlines=labels, width=PICTURE_WIDTH))]
+    picture = categories_strip(
+        index,
+        palette,
+        measured=measured,
+        surface=surface,
+        outlines=space.atlas.labels if outlines else None,
+        width=PICTURE_WIDTH,
+        surfaces=space.surfaces,
+    )
+    return [_data_url(picture)]
 
 
 @st.cache_data(hash_funcs=_KEYED, ttl=10, max_entries=4, show_spinner=False)

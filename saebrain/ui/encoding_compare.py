@@ -13,6 +13,7 @@ from saebrain.pipeline.cortical import Part, reach
 from saebrain.pipeline.results import read_result
 from saebrain.pipeline.runs import Run
 from saebrain.pipeline.selection import ALL, NUISANCE
+from saebrain.pipeline.space import study_space
 from saebrain.study import Study
 from saebrain.ui import cortex
 from saebrain.ui import encoding_data as data
@@ -41,7 +42,7 @@ def show(view: View, study: Study, found: Shown | None, run: Run | None) -> None
         st.info("Recorded runs are compared vertex by vertex: map every vertex of this selection first.", icon=":material/compare:")
         return
     try:
-        other = data.of_result(other_run.selection, runs.run_result(study, other_run)) if other_run else _counterpart(study, found, against)
+        other = data.of_result(study, other_run.selection, runs.run_result(study, other_run)) if other_run else _counterpart(study, found, against)
     except InputError as error:
         st.error(plain(error), icon=":material/error:")
         return
@@ -59,8 +60,8 @@ def _counterpart(study: Study, found: Shown, selection: str) -> Shown:
         If its map has not been computed.
     """
     if not found.by_vertex:
-        return data.of_answer(selection, data.answer(study, selection), 0 if selection == NUISANCE else len(data.labels(study)))
-    return data.of_result(selection, read_result(study, selection))
+        return data.of_answer(study, selection, data.answer(study, selection), 0 if selection == NUISANCE else len(data.labels(study)))
+    return data.of_result(study, selection, read_result(study, selection))
 
 
 def _figures(study: Study, found: Shown, other: Shown, name: str) -> None:
@@ -110,14 +111,14 @@ def _maps(view: View, study: Study, found: Shown, other: Shown, name: str) -> No
     for column, values, title in zip(st.columns(2, gap="large"), (ours, theirs), (data.named(found.selection), name), strict=True):
         with column:
             st.markdown(f"**{plain(title)}**")
-            cortex.show_map(values, cortex.Scale(f"r of the {what}, {whose(wanted)}", end), look, alt=f"r of {title}", rows=2)
+            cortex.show_map(study_space(study), values, cortex.Scale(f"r of the {what}, {whose(wanted)}", end), look, alt=f"r of {title}", rows=2)
     difference = ours - theirs
     st.markdown(f"**Difference: {plain(data.named(found.selection))} − {plain(name)}**")
     scale = cortex.Scale(f"Difference in r, {what}, {whose(wanted)}", reach(difference, 0.05))
-    cortex.show_map(difference, scale, look, alt=f"Difference in r from {name}")
+    cortex.show_map(study_space(study), difference, scale, look, alt=f"Difference in r from {name}")
     st.caption("A description: no test is applied to the difference.")
     stem = export_name(study, "difference", found.selection.replace("/", "-")[:40], wanted)
-    cortex.map_downloads(difference, scale, look, stem=stem, title=f"{data.named(found.selection)[:40]} - {name[:40]}")
+    cortex.map_downloads(study_space(study), difference, scale, look, stem=stem, title=f"{data.named(found.selection)[:40]} - {name[:40]}")
 
 
 def _values(shown: Shown, part: Part, subjects: list[str]) -> Any:

@@ -15,9 +15,10 @@ from saebrain.pipeline.cortical import Part
 from saebrain.pipeline.live import Answer, Live
 from saebrain.pipeline.results import Result
 from saebrain.pipeline.selection import ALL, NUISANCE, canonical, sets_in, study_codebook
+from saebrain.pipeline.space import study_atlas
 from saebrain.pipeline.summary import predicted_cortex
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
+from saebrain.surface.atlas import Atlas
 from saebrain.taxonomy import SEMANTIC
 
 _KEYED: dict[Any, Any] = {Study: live.live_key}
@@ -34,6 +35,7 @@ class Shown:
     parcels: pd.DataFrame
     by_vertex: bool
     n_features: int
+    atlas: Atlas
 
     @property
     def subjects(self) -> list[str]:
@@ -49,25 +51,24 @@ class Shown:
         if self.by_vertex:
             r = self.r_features if part == "features" else self.r
             return {subject: _mean(row[cortex]) for subject, row in zip(self.subjects, r, strict=True)}
-        atlas = desikan_killiany()
-        inside = np.isin(np.arange(len(atlas)), np.unique(atlas.labels[cortex]))
+        inside = np.isin(np.arange(len(self.atlas)), np.unique(self.atlas.labels[cortex]))
         column = "r_features" if part == "features" else "r"
         return {str(subject): _mean(rows[column].to_numpy()[inside]) for subject, rows in self.parcels.groupby("subject", sort=False)}
 
 
-def of_answer(selection: str, answer: Answer, n_features: int) -> Shown:
+def of_answer(study: Study, selection: str, answer: Answer, n_features: int) -> Shown:
     """Parcels painted on vertices."""
-    atlas, table = desikan_killiany(), answer.table
+    atlas, table = study_atlas(study), answer.table
     painted = {}
     for column in ("r", "r_features"):
         by_parcel = table[column].to_numpy(np.float32).reshape(-1, len(atlas))
         painted[column] = np.concatenate([by_parcel, np.full((len(by_parcel), 1), np.nan, np.float32)], axis=1)[:, atlas.labels]  # -1 is the last
-    return Shown(selection, painted["r"], painted["r_features"], table, False, n_features)
+    return Shown(selection, painted["r"], painted["r_features"], table, False, n_features, atlas)
 
 
-def of_result(selection: str, result: Result) -> Shown:
+def of_result(study: Study, selection: str, result: Result) -> Shown:
     """A map of vertices."""
-    return Shown(selection, result.r, result.r_features, result.parcels, True, result.info["n_features"])
+    return Shown(selection, result.r, result.r_features, result.parcels, True, result.info["n_features"], study_atlas(study))
 
 
 @st.cache_resource(hash_funcs=_KEYED, max_entries=2, show_spinner=LOADING)

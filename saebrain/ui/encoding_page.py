@@ -13,6 +13,7 @@ from saebrain.pipeline.cortical import reach
 from saebrain.pipeline.live import Answer
 from saebrain.pipeline.results import read_result
 from saebrain.pipeline.runs import Run
+from saebrain.pipeline.space import study_space
 from saebrain.pipeline.state import check
 from saebrain.study import Study
 from saebrain.ui import (
@@ -80,13 +81,13 @@ def _answer(view: View, study: Study, run: Run | None, selection: str, started: 
     told, action = st.empty(), st.container()
     kept = None
     if run is not None:
-        found = data.of_result(run.selection, runs.run_result(study, run))
+        found = data.of_result(study, run.selection, runs.run_result(study, run))
     elif live.has_map(study, selection):
-        found = data.of_result(selection, read_result(study, selection))
+        found = data.of_result(study, selection, read_result(study, selection))
     else:
         n_features = live.count_features(study, selection, data.labels(study))
         kept = data.answer(study, selection)
-        found = data.of_answer(selection, kept, n_features)
+        found = data.of_answer(study, selection, kept, n_features)
     _picture(view, study, found)
     told.caption(f"{_what(found, run)}  \n{_timed(time.perf_counter() - started, kept)}")
     with action:
@@ -124,11 +125,11 @@ def _picture(view: View, study: Study, found: Shown) -> None:
     grain = "vertices" if found.by_vertex else "parcels"
     scale = cortex.Scale(f"r of the {PARTS[shown_part]}, {grain}, {whose(subject)}", max(_shared(study), reach(values)))
     look = cortex.Look(surface, 0.0, not found.by_vertex)
-    cortex.show_map(values, scale, look, alt=f"{scale.label}: {data.named(found.selection)}, on the cortex", rows=2)
+    cortex.show_map(study_space(study), values, scale, look, alt=f"{scale.label}: {data.named(found.selection)}, on the cortex", rows=2)
     encoding_parcels.figures(study, found)
     stem = export_name(study, found.selection.replace("/", "-")[:60], grain, shown_part, subject)
     title = data.named(found.selection)[:60] + (" (simulated responses)" if study.simulated else "")
-    cortex.map_downloads(values, scale, look, stem=stem, title=title)
+    cortex.map_downloads(study_space(study), values, scale, look, stem=stem, title=title)
 
 
 def _shared(study: Study) -> float:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from saebrain.pipeline.cortical import Part
 from saebrain.pipeline.runs import Run
+from saebrain.pipeline.space import study_atlas
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.ui import encoding_data as data
 from saebrain.ui import plots
 from saebrain.ui.encoding_data import Shown
@@ -46,7 +46,7 @@ def figures(study: Study, found: Shown) -> None:
 
 def table(study: Study, found: Shown, subject: str | None) -> pd.DataFrame:
     """A row a parcel: hemisphere, parcel, r, r_features, predicted, vertices; of one subject, or the mean over all (None)."""
-    atlas = desikan_killiany()
+    atlas = study_atlas(study)
     rows = found.parcels if subject is None else found.parcels[found.parcels["subject"] == subject]
     means = rows.groupby(["hemisphere", "parcel"], sort=False)[["r", "r_features"]].mean().reset_index()
     predicted = data.predicted_parcels(study, found.selection)

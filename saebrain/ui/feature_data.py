@@ -16,9 +16,9 @@ from saebrain.errors import MissingStepError
 from saebrain.pipeline.cortical import reach
 from saebrain.pipeline.feature_notes import Note, notes_path, read_notes
 from saebrain.pipeline.feature_table import ContextSearch, FeatureTable
+from saebrain.pipeline.space import Space, study_atlas, study_space
 from saebrain.store import read_table
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.figure import png_bytes
 from saebrain.surface.render import strip
 from saebrain.ui import data
@@ -84,11 +84,11 @@ def thumbnails(study: Study, features: Sequence[int], greatest: float) -> list[s
     with lock:
         if len(known) > MOST_THUMBNAILS:
             known.clear()
-        missing = [feature for feature in features if feature not in known]
+        space, missing = study_space(study), [feature for feature in features if feature not in known]
         for first in range(0, len(missing), AT_ONCE):
             part = missing[first : first + AT_ONCE]
             maps = data.mapper(study).mean_maps([data.store(study).codes(feature) for feature in part])
-            known.update({feature: _picture(values, greatest) for feature, values in zip(part, maps, strict=True)})
+            known.update({feature: _picture(space, values, greatest) for feature, values in zip(part, maps, strict=True)})
         return [known[feature] for feature in features]
 
 
@@ -97,17 +97,17 @@ def map_reach(table: FeatureTable) -> float:
     return reach(table.rows["parcel_r"].to_numpy(float), percentile=98)
 
 
-def _picture(values: Float[np.ndarray, " vertices"], greatest: float) -> str:
+def _picture(space: Space, values: Float[np.ndarray, " vertices"], greatest: float) -> str:
     if np.isnan(values).all():
         return ""
-    picture = strip(values, vmax=greatest, width=THUMBNAIL_WIDTH)
+    picture = strip(values, surface=space.surface("inflated"), vmax=greatest, width=THUMBNAIL_WIDTH, surfaces=space.surfaces)
     return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
 
 
 @st.cache_data(hash_funcs=_KEYED, max_entries=32, show_spinner=False)
 def parcel_course(study: Study, run: str, parcel: str) -> Float[np.ndarray, "subjects samples"]:
     """Mean response of a parcel ("left bankssts") in a run, in every subject; mean 0 and standard deviation 1."""
-    atlas = desikan_killiany()
+    atlas = study_atlas(study)
     hemisphere, _, name = parcel.partition(" ")
     number = next(n for n, found in enumerate(atlas.parcels) if found == (hemisphere, name))
     return data.mapper(study).parcel_courses(run, np.flatnonzero(atlas.labels == number))

@@ -15,8 +15,8 @@ from saebrain.pipeline.feature_area import inside, parse_area
 from saebrain.pipeline.feature_lists import read_list, saved_lists
 from saebrain.pipeline.feature_table import FILTERED, FeatureTable, Filter
 from saebrain.pipeline.selection import study_codebook
+from saebrain.pipeline.space import study_atlas
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.ui import feature_data, feature_people
 from saebrain.ui.selection import View
 from saebrain.ui.text import category, plain
@@ -127,7 +127,7 @@ def _more(view: View, study: Study, table: FeatureTable) -> dict[str, Any]:
     pair[1].selectbox("to", DENSITIES, format_func=percent.__getitem__, **view.widget("to", high, DENSITIES[-1]))
     least = view.number("least", 0.0, 1e6, 0.0)
     pair[2].number_input("Activation from", min_value=0.0, help="Greatest activation of the feature.", **view.widget("least", least, 0.0))
-    parcels = [ANY, *sorted({name for _, name in desikan_killiany().parcels})]
+    parcels = [ANY, *sorted({name for _, name in study_atlas(study).parcels})]
     wide, narrow = st.columns([2, 1])
     parcel = view.choice("parcel", parcels, ANY)
     wide.selectbox("Best parcel", parcels, help="In either hemisphere.", **view.widget("parcel", parcel, ANY))

@@ -11,6 +11,7 @@ import streamlit as st
 from saebrain.maps import group_t, significant
 from saebrain.pipeline.cortical import reach
 from saebrain.pipeline.feature_table import FeatureTable
+from saebrain.pipeline.space import study_space
 from saebrain.study import Study
 from saebrain.surface.render import round_end
 from saebrain.ui import data, surface
@@ -58,12 +59,13 @@ def show(view: View, study: Study, table: FeatureTable, rows: pd.DataFrame, numb
         own = "" if kind == "r" else f"{_LABELS[kind].split(' (')[0]} = {signed(shown.values[vertex], 4)}; "
         return f"{own}r = {signed(maps[:, vertex].mean(), 4)} (mean over subjects); {each}"
 
-    look = surface.show("feature map", view, leaves, str(number), shown, acts, read, lambda vertex: best_here(study, vertex, subject))
+    space = study_space(study)
+    look = surface.show(space, "feature map", view, leaves, str(number), shown, acts, read, lambda vertex: best_here(study, vertex, subject))
     significance = f" Shown where p, against shifted courses, has a false discovery rate of at most {Q:g}." if masked else ""
     st.caption(f"{_EXPLAINED[kind]}{significance} Colours have the same range for all features." if kind == "r" else _EXPLAINED[kind])
     simulated = " (simulated responses)" if study.simulated else ""
     stem = export_name(study, f"feature-{number}", kind, *(["fdr"] if masked else []), subject)
-    surface.downloads(shown, look, stem=stem, title=f"Feature {number}, {shown.label}{simulated}")
+    surface.downloads(space, shown, look, stem=stem, title=f"Feature {number}, {shown.label}{simulated}")
 
 
 def best_here(study: Study, vertex: int, subject: str) -> None:

@@ -55,21 +55,23 @@ def serve(study: Study, *, port: int, address: str | None, headless: bool, watch
     }
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flags)
-    warm()
+    warm(study)
     # Beside the server: a browser takes longer to load the pages' code than this takes to read the study.
     threading.Thread(target=read_ahead, args=(study,), daemon=True).start()
     bootstrap.run(str(PROJECT / "app.py"), False, [], flags)
 
 
-def warm() -> None:
+def warm(study: Study) -> None:
     """Do what the first page would wait for: imports, the mesh, and the pixels of the usual picture."""
     for name in _LIBRARIES:
         import_module(name)
-    from saebrain.surface.atlas import desikan_killiany
+    from saebrain.pipeline.space import study_space
     from saebrain.surface.render import strip
 
-    labels = desikan_killiany().labels
-    strip(np.zeros(len(labels), np.float32), outlines=labels, width=PICTURE_WIDTH)
+    with suppress(SaebrainError):  # the pages say what is wrong
+        space = study_space(study)
+        labels, surface = space.atlas.labels, space.surface("inflated")
+        strip(np.zeros(len(labels), np.float32), surface=surface, outlines=labels, width=PICTURE_WIDTH, surfaces=space.surfaces)
 
 
 def read_ahead(study: Study) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from saebrain.surface.atlas import UNKNOWN, desikan_killiany
-from saebrain.surface.mesh import fsaverage5
+from saebrain.pipeline.space import Space
+from saebrain.surface.atlas import UNKNOWN
 from saebrain.ui import cortex
 from saebrain.ui.look import Look, for_viewer, keep_look, pinned, read_look
 from saebrain.ui.selection import View
@@ -36,6 +36,7 @@ class SurfaceActs:
 
 
 def show(
+    space: Space,
     key: str,
     view: View,
     leaves: Leaves,
@@ -56,43 +57,54 @@ def show(
     below : function, optional
         Draws more about a pinned vertex.
     """
-    chosen, vertex = read_look(view, acts.threshold), pinned(view, fsaverage5().n_vertices)
+    chosen, vertex = read_look(view, acts.threshold), pinned(view, space.surfaces.n_vertices)
     if component.without_webgl():
         st.info("This browser draws no WebGL, so the map is a picture: nothing in it can be turned or clicked.", icon=":material/image:")
-        picture(shown, chosen)
+        picture(space, shown, chosen)
     else:
-        component.show(key, leaves, current, look=for_viewer(chosen), defaults={}, pinned=vertex, acts=acts.for_viewer())
+        component.show(
+            key,
+            leaves,
+            current,
+            look=for_viewer(chosen),
+            defaults={},
+            pinned=vertex,
+            acts=acts.for_viewer(),
+            surfaces=space.surfaces,
+            atlas=space.atlas,
+        )
     if vertex is not None:
-        st.markdown(f":material/location_on: **Pinned: {plain(place(vertex))}.** {plain(read(vertex))}")
+        st.markdown(f":material/location_on: **Pinned: {plain(place(space, vertex))}.** {plain(read(vertex))}")
         if below is not None:
             below(vertex)
     return chosen
 
 
-def place(vertex: int) -> str:
+def place(space: Space, vertex: int) -> str:
     """Hemisphere, parcel and number of a vertex."""
-    atlas, surfaces = desikan_killiany(), fsaverage5()
+    atlas, surfaces = space.atlas, space.surfaces
     hemisphere = "left" if vertex < surfaces.n_left else "right"
     parcel = atlas.parcels[atlas.labels[vertex]][1] if atlas.labels[vertex] != UNKNOWN else "in no parcel"
     return f"{hemisphere} {parcel}, vertex {vertex - surfaces.vertices_of('left' if hemisphere == 'left' else 'right').start}"
 
 
-def picture(shown: SurfaceMap, chosen: Look) -> None:
+def picture(space: Space, shown: SurfaceMap, chosen: Look) -> None:
     """The map without WebGL."""
     if isinstance(shown, ValueMap):
         chosen = replace(chosen, threshold=max(chosen.threshold, shown.floor))
-        cortex.show_map(shown.values, cortex.Scale(shown.label, chosen.reach or shown.reach), chosen, alt=f"{shown.name}, {shown.label}, four views")
+        scale = cortex.Scale(shown.label, chosen.reach or shown.reach)
+        cortex.show_map(space, shown.values, scale, chosen, alt=f"{shown.name}, {shown.label}, four views")
     else:
-        cortex.show_categories(_above(shown, chosen), chosen, alt=f"{shown.name}, four views")
+        cortex.show_categories(space, _above(shown, chosen), chosen, alt=f"{shown.name}, four views")
 
 
-def downloads(shown: SurfaceMap, chosen: Look, *, stem: str, title: str) -> None:
+def downloads(space: Space, shown: SurfaceMap, chosen: Look, *, stem: str, title: str) -> None:
     """Buttons for figures and files of a map."""
     if isinstance(shown, ValueMap):
         chosen = replace(chosen, threshold=max(chosen.threshold, shown.floor))
-        cortex.map_downloads(shown.values, cortex.Scale(shown.label, shown.reach), chosen, stem=stem, title=title, name=shown.name)
+        cortex.map_downloads(space, shown.values, cortex.Scale(shown.label, shown.reach), chosen, stem=stem, title=title, name=shown.name)
     else:
-        cortex.category_downloads(_above(shown, chosen), chosen, stem=stem, title=title, shown=shown)
+        cortex.category_downloads(space, _above(shown, chosen), chosen, stem=stem, title=title, shown=shown)
 
 
 def _above(shown: CategoryMap, chosen: Look) -> cortex.Categories:

@@ -10,8 +10,8 @@ import streamlit as st
 
 from saebrain.pipeline import live
 from saebrain.pipeline.selection import study_codebook
+from saebrain.pipeline.space import study_atlas, study_space
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.colour import QUALITATIVE
 from saebrain.ui import cortex
 from saebrain.ui.encoding_jobs import Work
@@ -146,12 +146,13 @@ def _subcategories(study: Study, found: dict[str, Any]) -> None:
 
 
 def _winners(study: Study, found: dict[str, Any], figures: dict[str, Any], of: str) -> None:
-    atlas, paths = desikan_killiany(), found["subcategories"]
+    atlas, paths = study_atlas(study), found["subcategories"]
     number = {(row["hemisphere"], row["parcel"]): -1 if row["winner"] is None else paths.index(row["winner"]) for row in figures["winners"]}
     index = np.append([number.get(place, -1) for place in atlas.parcels], -1)[atlas.labels]
     names = [study_codebook(study)[path].name for path in paths]
     shown = cortex.Categories(index.astype(np.int16), QUALITATIVE[: len(names)], names, "none contributes", atlas.labels >= 0)
-    cortex.show_categories(shown, cortex.Look(outlines=True), alt=f"Subcategory that contributes most to each parcel, {whose(of)}")
+    alt = f"Subcategory that contributes most to each parcel, {whose(of)}"
+    cortex.show_categories(study_space(study), shown, cortex.Look(outlines=True), alt=alt)
     st.caption(
         f"Shown: {plain(whose(of))}. The largest of {len(paths)} is chosen in every parcel: where none contributes much, the winner is chance."
     )

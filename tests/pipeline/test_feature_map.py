@@ -41,7 +41,7 @@ def test_map_is_the_mean_correlation_over_runs(study: Study, mapper: FeatureMapp
     code = codes(study, int(str(best["feature"])))
     found, courses = mapper.map(*code), mapper.courses(*code)
     response = study.config.responses
-    opened = open_responses(study.responses, study.run_names, space=response.space, tr_s=response.tr_s, samples=None)
+    opened = open_responses(study.responses, study.run_names, vertices=20_484, tr_s=response.tr_s, samples=None)
     vertices = np.flatnonzero(np.isfinite(found[0]))[::2000]
     for row, subject in enumerate(mapper.subjects):
         for vertex in vertices:

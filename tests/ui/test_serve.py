@@ -28,8 +28,9 @@ def test_pages_import_nothing_heavy_after_the_warm_up() -> None:
     code = """
 import sys
 import streamlit.web.bootstrap
+from saebrain.study import SHIPPED, Study
 from saebrain.ui.serve import warm
-warm()
+warm(Study.open(SHIPPED / "demo"))
 before = set(sys.modules)
 assert not before & {"torch", "transformers"}
 import saebrain.ui.overview, saebrain.ui.cortex_page, saebrain.ui.feature_page, saebrain.ui.feature_list, saebrain.ui.plots
