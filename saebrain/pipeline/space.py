@@ -21,8 +21,12 @@ _State = tuple[int, int] | None
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A mesh and an atlas on it. Compared and hashed by identity; the same study has the same one until its files change."""
+    """A mesh and an atlas on it. Compared and hashed by identity; the same study has the same one until its files change.
 
+    key : differs for all that differ.
+    """
+
+    key: str
     surfaces: Surfaces
     atlas: Atlas
 
@@ -92,7 +96,8 @@ def _state(path: Path) -> _State:
 @lru_cache(maxsize=4)
 def _space(mesh: Path | None, labels: tuple[Path, ...], states: tuple[_State, ...]) -> Space:
     surfaces = fsaverage5() if mesh is None else read_surfaces(mesh)
-    return Space(surfaces, read_atlas(labels[0], labels[1], surfaces) if labels else desikan_killiany())
+    atlas = read_atlas(labels[0], labels[1], surfaces) if labels else desikan_killiany()
+    return Space(repr((mesh, labels, states)), surfaces, atlas)
 
 
 @lru_cache(maxsize=2)

@@ -92,7 +92,12 @@ def read_atlas(left: Path, right: Path, surfaces: Surfaces, name: str | None = N
         halves.append(half)
     if not parcels:
         raise InputError(f"{left}: no parcels in it; choose a file with a label table")
-    return Atlas(name or left.name.split(".")[1 if left.name.startswith("lh.") else 0], _without_sides(parcels), np.concatenate(halves))
+    return Atlas(name or _atlas_name(left), _without_sides(parcels), np.concatenate(halves))
+
+
+def _atlas_name(path: Path) -> str:
+    """Of ``lh.aparc.a2009s.annot``: aparc.a2009s."""
+    return _SIDE.sub("", re.sub(r"(\.annot|\.label\.gii|\.gii)(\.gz)?$", "", path.name)).strip("._-")
 
 
 def _without_sides(parcels: Sequence[tuple[Hemisphere, str]]) -> tuple[tuple[Hemisphere, str], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,7 +147,7 @@ def _data_url(picture: UInt8[np.ndarray, "height width 4"]) -> str:
     return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
 
 
-@st.cache_data(hash_funcs={Space: id}, max_entries=64, show_spinner=False)
+@st.cache_data(hash_funcs={Space: attrgetter("key")}, max_entries=64, show_spinner=False)
 def map_pictures(
     space: Space, values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int
 ) -> list[str]:
@@ -156,7 +157,7 @@ def map_pictures(
     return [_data_url(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
 
 
-@st.cache_data(hash_funcs={Space: id}, max_entries=16, show_spinner=False)
+@st.cache_data(hash_funcs={Space: attrgetter("key")}, max_entries=16, show_spinner=False)
 def category_pictures(space: Space, index: np.ndarray, palette: np.ndarray, measured: np.ndarray, surface: str, outlines: bool) -> list[str]:
     """Four views of a map of categories as PNG (data URL), as one row, without any text."""
     picture = categories_strip(

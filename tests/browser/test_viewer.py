@@ -18,6 +18,7 @@ from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.render import strip
 from tests.browser import viewer_app
 from tests.browser.dashboard import ROOT, Dashboard, Socket, serving_app
+from tests.browser.watching import settled
 
 MOST_BYTES = 25_000
 DRAW_MS, SLACK = 100, 10
@@ -245,6 +246,35 @@ def test_page_changes_leave_one_context(page: Page, dashboard: Dashboard) -> Non
                 page.wait_for_function("() => saebrain.shared.viewers.size === 0", timeout=PATIENCE_MS)
     assert page.evaluate("contexts") == 1
     assert page.evaluate(f"[saebrain.shared.camera.yaw, {ANY}.look.view, {ANY}.shown.threshold]") == [0.4, "free", 0.07]
+
+
+def test_what_is_told_while_a_link_is_followed_waits(page: Page, dashboard: Dashboard) -> None:
+    """Streamlit would draw an empty page if a part of the old one asked for something in that moment."""
+    page.goto(f"{dashboard.url}/Cortex")
+    drawn(page)
+    idle(page)
+    page.evaluate(
+        f"""() => {{
+            [...document.querySelectorAll('[data-testid=stSidebar] a')].find(each => each.textContent.endsWith('Overview')).click();
+            {ANY}.talk.report({{ need: [] }});
+        }}"""
+    )
+    page.wait_for_function("() => saebrain.shared.viewers.size === 0", timeout=PATIENCE_MS)
+    page.get_by_role("heading", name="Pipeline").wait_for(timeout=PATIENCE_MS)
+    settled(page)
+    expect(page.get_by_test_id("stSidebar").get_by_role("link", name="Cortex", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Pipeline")).to_be_visible()
+
+
+def test_flips_after_a_link_to_the_same_page_are_told(page: Page, dashboard: Dashboard) -> None:
+    """The address follows, if late."""
+    page.goto(f"{dashboard.url}/Cortex")
+    drawn(page)
+    idle(page)
+    page.evaluate("document.querySelector('[data-testid=stSidebar] a[href^=Cortex]').click()")
+    page.locator("canvas[role=img]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('select=')", timeout=PATIENCE_MS)
 
 
 def test_html_export_opens_by_itself(page: Page, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
+from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiMetaData
 
 from saebrain.errors import InputError
 from saebrain.surface.atlas import desikan_killiany
-from saebrain.surface.files import read_atlas, read_map, read_surfaces
+from saebrain.surface.files import _atlas_name, read_atlas, read_map, read_surfaces
 from saebrain.surface.gifti import write_func_gii
 from saebrain.surface.mesh import HEMISPHERES, Hemisphere, fsaverage5
 
@@ -63,6 +63,49 @@ def test_freesurfer_subject_with_its_own_annotation(freesurfer: Path) -> None:
     for parcel in ("fusiform", "insula"):
         for hemisphere in HEMISPHERES:
             np.testing.assert_array_equal(atlas.mask(hemisphere, parcel), ATLAS.mask(hemisphere, parcel))
+
+
+def label_file(path: Path, names: dict[int, str], keys: np.ndarray) -> Path:
+    image = GiftiImage(darrays=[GiftiDataArray(keys.astype(np.int32), intent="NIFTI_INTENT_LABEL", datatype="NIFTI_TYPE_INT32")])
+    for key, name in names.items():
+        label = GiftiLabel(key=key, red=1.0)
+        label.label = name
+        image.labeltable.labels.append(label)
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("L_V1_ROI", "R_V1_ROI"), ("V1_ROI", "V1_ROI")),
+        (("7Networks_LH_Vis_1", "7Networks_RH_Vis_1"), ("7Networks_Vis_1", "7Networks_Vis_1")),
+        (("lh.insula", "rh.insula"), ("insula", "insula")),
+        (("S_temporal_sup", "S_temporal_sup"), ("S_temporal_sup", "S_temporal_sup")),
+        (("L_V1", "V1"), ("L_V1", "V1")),
+        (("R_V1", "L_V1"), ("R_V1", "L_V1")),
+    ],
+)
+def test_hemispheres_are_taken_off_the_names_where_all_have_them(tmp_path: Path, names: tuple[str, str], expected: tuple[str, str]) -> None:
+    keys = np.ones(10_242, int)
+    keys[:100] = 0
+    left, right = (label_file(tmp_path / f"glasser.{side}.label.gii", {0: "???", 1: name}, keys) for side, name in zip("LR", names, strict=True))
+    atlas = read_atlas(left, right, SURFACES)
+    assert (atlas.name, atlas.parcels) == ("glasser", (("left", expected[0]), ("right", expected[1])))
+    assert (atlas.labels == -1).sum() == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lh.aparc.a2009s.annot", "aparc.a2009s"),
+        ("left.aparc.a2009s.annot", "aparc.a2009s"),
+        ("S1200.L.aparc.32k_fs_LR.label.gii", "S1200.aparc.32k_fs_LR"),
+        ("tpl-fsLR_hemi-L_desc-MMP_dseg.label.gii", "tpl-fsLR_desc-MMP_dseg"),
+    ],
+)
+def test_atlases_are_called_as_their_files(name: str, expected: str) -> None:
+    assert _atlas_name(Path(name)) == expected
 
 
 def gifti_folder(folder: Path, *, swapped: bool = False) -> Path:

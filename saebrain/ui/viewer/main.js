@@ -25,6 +25,10 @@ function left(place) {
   }, 0);
 }
 
+// Which page a link of this dashboard leads to, its address does not always say.
+const inside = (each) => each.tagName === "A" && each.target !== "_blank" && !each.download;
+document.addEventListener("click", (event) => event.composedPath().some(inside) && shared.viewers.forEach(({ talk }) => talk.leave()), { capture: true });
+
 window.saebrain = { mount, left, takeMesh, shared };
 for (const component of window.saebrainWaiting?.values() ?? []) mount(component);
 window.saebrainWaiting?.clear();

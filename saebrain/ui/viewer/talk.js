@@ -5,6 +5,8 @@
 // come while a page is being drawn. Until then, what Python says of that matter is old.
 
 const SAY_AFTER_MS = 300;
+const LEAVING_MS = 3000; // after a link was followed
+const ANSWERED_MS = 500; // after which what Python says answers the link, not what was told before
 
 class Talk {
   constructor(viewer) {
@@ -12,11 +14,13 @@ class Talk {
     this.path = location.pathname;
     this.open = {}; // what was told of flips, looks and picks, and not answered yet
     this.timers = {};
+    this.left = -Infinity;
   }
 
   /** What Python has answered so far, and how to say more. */
   hear(seen, say) {
     this.say = say;
+    if (performance.now() - this.left > ANSWERED_MS) this.left = -Infinity;
     for (const matter of ["flip", "look", "pick"]) if (this.open[matter]?.at <= seen[matter]) delete this.open[matter];
   }
 
@@ -26,7 +30,14 @@ class Talk {
 
   /** Tell something, with all that has not been answered yet, and which maps are here. */
   report(also = {}) {
-    if (location.pathname !== this.path) return; // the reader has gone to another page: a rerun now would bring this one back
+    // The reader has gone to another page, or is going: a report now would bring this one back, or leave the other one empty.
+    if (location.pathname !== this.path) return;
+    const wait = this.left + LEAVING_MS - performance.now();
+    if (wait > 0) {
+      clearTimeout(this.timers.stay);
+      this.timers.stay = setTimeout(() => this.report(also), wait);
+      return;
+    }
     const have = [...shared.maps.keys()].filter((id) => id.startsWith(this.viewer.header.prefix));
     this.say({ ...this.open, ...also, have, at: (shared.count += 1) }); // a trigger has to differ from the last one
   }
@@ -39,6 +50,11 @@ class Talk {
       this.open[matter] = { ...value(), at: (shared.count += 1) };
       this.report();
     }, after);
+  }
+
+  /** A link was followed: nothing more is told for a while, unless it led to this page. */
+  leave() {
+    this.left = performance.now();
   }
 
   /** Ask for maps around the current one that are not here yet, and for the mesh. */
