@@ -33,7 +33,7 @@ from saebrain.surface.atlas import parcel_means
 from tests.studies import configure, copy_study, hashes, quiet
 
 PACKAGE = Path(__file__).parents[2] / "saebrain"
-EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 2
+EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 4
 """Null experiments, subjects in each, vertices drawn from each parcel."""
 
 
