@@ -46,7 +46,7 @@ def draw_map(
     kind: Annotated[str, typer.Option(help=_KIND)] = "correlation",
     fdr: Annotated[float | None, typer.Option(help="Show a feature's correlation only where its false discovery rate is at most this.")] = None,
     subject: Annotated[str | None, typer.Option(help="One subject; the mean over all if left out.")] = None,
-    surface: Annotated[str, typer.Option(help="inflated, pial, white or flat.")] = "inflated",
+    surface: Annotated[str | None, typer.Option(help="inflated (where the mesh has it), pial, white or flat.")] = None,
     threshold: Annotated[float, typer.Option(help="Where the absolute value is below it, the folds are shown.")] = 0.0,
     vmax: Annotated[float | None, typer.Option(help="Value of the last colour.")] = None,
     one_sided: Annotated[bool, typer.Option("--one-sided", help="Colours from 0 instead of from -vmax.")] = False,
@@ -71,7 +71,15 @@ def draw_map(
         drawn = _of_feature(study, layer, feature, kind, fdr, subject)
     else:
         drawn = _of_selection(study, layer, str(selection), part, subject)
-    look = Style(surface, max(threshold, drawn.shown.floor), vmax or drawn.shown.reach, one_sided, colours, outlines)
+    meshes = drawn.surfaces.meshes
+    look = Style(
+        surface or next(each for each in ("inflated", *meshes) if each in meshes),
+        max(threshold, drawn.shown.floor),
+        vmax or drawn.shown.reach,
+        one_sided,
+        colours,
+        outlines,
+    )
     if title is not None:
         drawn = Drawn(drawn.shown, title, drawn.surfaces, drawn.atlas)
     for path in write(drawn, look, output):

@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from saebrain.__main__ import app
+from saebrain.errors import InputError
 from saebrain.pipeline.cortical import selection_map
 from saebrain.study import Study
-from saebrain.surface.mesh import fsaverage5
+from saebrain.surface.mesh import HEMISPHERES, fsaverage5
 
 RUN = CliRunner()
 
@@ -48,6 +49,20 @@ def test_only_what_is_significant(demo_study: Path, tmp_path: Path) -> None:
     shown = kept.notna() & (kept != 0)
     assert 0 < shown.sum() < 0.5 * everything.notna().sum()
     assert np.array_equal(kept[shown], everything[shown]) and everything[shown].abs().min() > everything[~shown].abs().median()
+
+
+def test_a_mesh_without_an_inflated_surface(tmp_path: Path) -> None:
+    """What it has is drawn; what is asked for by name has to be there."""
+    surfaces = fsaverage5()
+    for side, hemisphere in zip(("lh", "rh"), HEMISPHERES, strict=True):
+        inside = surfaces.vertices_of(hemisphere)
+        faces = surfaces.mesh("white").faces_of(hemisphere) - inside.start
+        nibabel.freesurfer.write_geometry(tmp_path / f"{side}.white", surfaces.mesh("white").coordinates[inside], faces)
+    np.save(tmp_path / "x.npy", surfaces.curvature)
+    command = ["map", "--values", str(tmp_path / "x.npy"), "--mesh", str(tmp_path), "-o", str(tmp_path / "map.png")]
+    assert RUN.invoke(app, command).exit_code == 0
+    refused = RUN.invoke(app, [*command, "--surface", "inflated"])
+    assert isinstance(refused.exception, InputError) and "unknown surface 'inflated'" in str(refused.exception)
 
 
 def test_values_from_files(tmp_path: Path) -> None:
