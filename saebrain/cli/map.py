@@ -71,9 +71,8 @@ def draw_map(
         drawn = _of_feature(study, layer, feature, kind, fdr, subject)
     else:
         drawn = _of_selection(study, layer, str(selection), part, subject)
-    meshes = drawn.surfaces.meshes
     look = Style(
-        surface or next(each for each in ("inflated", *meshes) if each in meshes),
+        surface or drawn.surfaces.shown(),
         max(threshold, drawn.shown.floor),
         vmax or drawn.shown.reach,
         one_sided,

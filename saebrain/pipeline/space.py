@@ -21,7 +21,7 @@ _State = tuple[int, int] | None
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A mesh and an atlas on it. Compared and hashed by identity; the same study has the same one until its files change.
+    """A mesh and an atlas on it. Compared and hashed by identity; a study has the same one until study.toml or its files of labels change.
 
     key : differs for all that differ.
     """
@@ -29,10 +29,6 @@ class Space:
     key: str
     surfaces: Surfaces
     atlas: Atlas
-
-    def surface(self, name: str) -> str:
-        """The surface of this name; where the mesh has none, the inflated one, or else its first."""
-        return next((each for each in (name, "inflated") if each in self.surfaces.meshes), next(iter(self.surfaces.meshes)))
 
 
 def study_space(study: Study) -> Space:

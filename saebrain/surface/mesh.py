@@ -114,6 +114,10 @@ class Surfaces:
             raise InputError(f"unknown surface {name!r}: {self.name} has {', '.join(self.meshes)}; choose one of them")
         return self.meshes[name]
 
+    def shown(self, name: str = "inflated") -> str:
+        """The surface of this name; where there is none, the inflated one, or else the first."""
+        return next((each for each in (name, "inflated") if each in self.meshes), next(iter(self.meshes)))
+
     def vertices_of(self, hemisphere: Hemisphere) -> slice:
         """Where one hemisphere lies in an array over all vertices."""
         return slice(0, self.n_left) if hemisphere == "left" else slice(self.n_left, self.n_vertices)

@@ -54,7 +54,7 @@ def show_map(space: Space, values: Float[np.ndarray, " vertices"], scale: Scale,
     """A map in four views, in one or two rows, with the names of the views and a colour bar; ``alt`` says it in words."""
     swatches = [_swatch(f"below {look.threshold:g}", FOLDS_COLOUR)] if look.threshold > 0 else []
     swatches += [_swatch(*MASK_ENTRY)] if np.isnan(values).any() else []
-    pictures = data.map_pictures(space, values, space.surface(look.surface), look.threshold, scale.reach, look.outlines, rows)
+    pictures = data.map_pictures(space, values, space.surfaces.shown(look.surface), look.threshold, scale.reach, look.outlines, rows)
     _show(space, pictures, look, alt, _bar(values, scale, look.threshold) + "".join(swatches))
 
 
@@ -62,7 +62,7 @@ def show_categories(space: Space, found: Categories, look: Look, *, alt: str) ->
     """A map of categories in four views, with the names of the views and a legend."""
     entries = [_swatch(name, colour) for name, colour in zip(found.names, found.palette, strict=True)]
     entries += [_swatch(found.none, FOLDS_COLOUR), *([] if found.measured.all() else [_swatch(*MASK_ENTRY)])]
-    pictures = data.category_pictures(space, found.index, found.palette, found.measured, space.surface(look.surface), look.outlines)
+    pictures = data.category_pictures(space, found.index, found.palette, found.measured, space.surfaces.shown(look.surface), look.outlines)
     _show(space, pictures, look, alt, "".join(entries))
 
 
@@ -76,7 +76,7 @@ def map_downloads(space: Space, values: Float[np.ndarray, " vertices"], scale: S
             values,
             label=scale.label,
             title=title,
-            surface=space.surface(look.surface),
+            surface=space.surfaces.shown(look.surface),
             threshold=look.threshold,
             vmin=None if both else 0.0,
             vmax=look.reach or scale.reach,
@@ -103,7 +103,7 @@ def category_downloads(space: Space, found: Categories, look: Look, *, stem: str
             none=found.none,
             title=title,
             measured=found.measured,
-            surface=space.surface(look.surface),
+            surface=space.surfaces.shown(look.surface),
             outlines=space.atlas.labels if look.outlines else None,
             width=EXPORT_WIDTH,
             background="white",
@@ -161,7 +161,7 @@ def _downloads(files: Sequence[_Download]) -> None:
 
 def _show(space: Space, pictures: list[str], look: Look, alt: str, legend: str) -> None:
     """Rows of views, each with the names of the views above, and the legend below."""
-    places = cells(space.surface(look.surface), PICTURE_WIDTH, space.surfaces)
+    places = cells(space.surfaces.shown(look.surface), PICTURE_WIDTH, space.surfaces)
     per_row = len(places) // len(pictures)
     with st.container(gap=None):
         for row, picture in enumerate(pictures):

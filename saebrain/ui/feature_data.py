@@ -100,7 +100,7 @@ def map_reach(table: FeatureTable) -> float:
 def _picture(space: Space, values: Float[np.ndarray, " vertices"], greatest: float) -> str:
     if np.isnan(values).all():
         return ""
-    picture = strip(values, surface=space.surface("inflated"), vmax=greatest, width=THUMBNAIL_WIDTH, surfaces=space.surfaces)
+    picture = strip(values, surface=space.surfaces.shown(), vmax=greatest, width=THUMBNAIL_WIDTH, surfaces=space.surfaces)
     return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
 
 

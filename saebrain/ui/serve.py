@@ -70,7 +70,7 @@ def warm(study: Study) -> None:
 
     with suppress(SaebrainError):  # the pages say what is wrong
         space = study_space(study)
-        labels, surface = space.atlas.labels, space.surface("inflated")
+        labels, surface = space.atlas.labels, space.surfaces.shown()
         strip(np.zeros(len(labels), np.float32), surface=surface, outlines=labels, width=PICTURE_WIDTH, surfaces=space.surfaces)
 
 

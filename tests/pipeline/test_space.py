@@ -24,7 +24,7 @@ from saebrain.pipeline.space import n_vertices, study_space, study_sphere
 from saebrain.pipeline.spun import Grid, grid
 from saebrain.progress import silent
 from saebrain.study import Study
-from saebrain.surface.atlas import desikan_killiany
+from saebrain.surface.atlas import Atlas, desikan_killiany
 from saebrain.surface.mesh import HEMISPHERES, fsaverage5
 from saebrain.surface.sphere import fsaverage5_sphere
 from saebrain.ui.frame import FILES
@@ -92,7 +92,7 @@ def test_mesh_and_atlas_come_from_the_files(study: Study) -> None:
     for index, parcel in enumerate(atlas.parcels):
         np.testing.assert_array_equal(space.atlas.mask(*parcel), (atlas.labels == index)[POINTS])
     np.testing.assert_allclose(study_sphere(study), fsaverage5_sphere()[POINTS], atol=1e-3)
-    assert (space.surface("flat"), space.surface("pial")) == ("inflated", "pial")
+    assert (space.surfaces.shown("flat"), space.surfaces.shown("pial")) == ("inflated", "pial")
 
 
 def test_r_is_that_of_the_same_vertices_of_a_finer_mesh(study: Study, demo_problem: Problem) -> None:
@@ -122,7 +122,7 @@ def test_points_of_a_mesh_without_a_family(study: Study) -> None:
     np.testing.assert_array_equal(grid(study_sphere(study), COARSE), np.arange(2 * COARSE))
     np.testing.assert_array_equal(grid(), POINTS)
     labels = study_space(study).atlas.labels
-    one_vertex = type(desikan_killiany())("tiny", (("left", "a"), ("left", "b")), np.where(np.arange(len(labels)) > 5, 0, -1).astype(np.int16))
+    one_vertex = Atlas("tiny", (("left", "a"), ("left", "b")), np.where(np.arange(len(labels)) > 5, 0, -1).astype(np.int16))
     with pytest.raises(InputError, match="atlas tiny: parcels too small to be turned, such as left b"):
         Grid.of(study_sphere(study), one_vertex, COARSE)
 
