@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -50,8 +52,11 @@ def lay_out(directions: Float[np.ndarray, "features d"]) -> Float[np.ndarray, "f
         near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(unit) - 1), metric="cosine", algorithm="brute").fit(places)
         distance, index = near.kneighbors(places)
         known = (index.astype(np.int32), distance.astype(np.float32), None)
-        places = UMAP(
+        reducer = UMAP(
             n_neighbors=index.shape[1], min_dist=0.1, metric="cosine", precomputed_knn=known, init="pca", n_epochs=EPOCHS, random_state=0, n_jobs=1
-        ).fit_transform(places)
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "precomputed_knn", UserWarning)  # only what was laid out later would need more of it
+            places = reducer.fit_transform(places)
     places = places[:, :2] - places[:, :2].mean(axis=0)
     return (places / np.abs(places).max()).astype(np.float32)
