@@ -7,7 +7,7 @@ ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
+INSTALL := $(PY) tools/install.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint format clean
@@ -50,13 +50,13 @@ $(VENV)/created:
 	@touch $@
 
 $(VENV)/installed: $(VENV)/created requirements.txt requirements-demo.txt
-	@echo "Installing Python packages (a few minutes the first time)"
-	@$(PIP) -r requirements.txt
-	@$(PIP) --no-deps -r requirements-demo.txt
+	@echo "Installing Python packages (a minute or a few the first time)"
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) --no-deps -r requirements-demo.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-peers.txt
 	@echo "Installing development packages"
-	@$(PIP) -r requirements-dev.txt
-	@$(PIP) --no-deps -r requirements-peers.txt
+	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) --no-deps -r requirements-peers.txt
 	@touch $@
