@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 
 import numpy as np
@@ -38,7 +38,7 @@ SMALLEST = 1e-7
 FEW = 8
 """Columns are few if there are as many times more samples."""
 KEPT_BYTES = 2 << 30
-"""Whole inverses, one an alpha, are kept between choosing alphas and predicting if they take no more."""
+"""Whole inverses, one an alpha, are kept between choosing alphas and predicting if they take no more; an alpha's pairs between calls."""
 
 
 def leave_out(
@@ -114,17 +114,28 @@ class LeaveOut(ABC):
         self._kept: dict[tuple[object, ...], Smoother] = {}
         self._inverses: dict[float, Tensor] = {}
 
-    def losses(self, y: Float[Tensor, "samples targets"], alpha: float) -> Float[Tensor, "folds targets"]:
-        """For each fold: mean squared error of leaving one fold out at a time among all others, summed over those."""
+    def losses(self, alpha: float, *, several: bool = False) -> Callable[[Float[Tensor, "samples targets"]], Float[Tensor, "folds targets"]]:
+        """From responses to, for each fold, the mean squared error of leaving one fold out at a time among all others, summed over those.
+
+        ``several``: it will be called several times, so that what every call needs is held meanwhile, if there is room.
+        """
         self._check(alpha)
-        loss = torch.zeros(len(self.folds), y.shape[1], dtype=self.dtype, device=self.device)
-        source = self._source(y, alpha)
-        for f, v in combinations(range(len(self.folds)), 2):
-            smoother = self._remembered(("pair", f, v, alpha), partial(self._pair, f, v, alpha))
-            residual = smoother(source)
-            for other, part in zip((v, f), residual.split([len(self._test[f]), len(self._test[v])]), strict=True):
-                loss[other] += torch.linalg.vecdot(part, part, dim=0) / len(part)
-        return loss
+
+        def make(f: int, v: int) -> Smoother:
+            return self._remembered(("pair", f, v, alpha), partial(self._pair, f, v, alpha))
+
+        pair = cache(make) if several and self._numbers_of_pairs() * self.kernel.itemsize <= KEPT_BYTES else make
+
+        def losses(y: Float[Tensor, "samples targets"]) -> Float[Tensor, "folds targets"]:
+            loss = torch.zeros(len(self.folds), y.shape[1], dtype=self.dtype, device=self.device)
+            source = self._source(y, alpha)
+            for f, v in combinations(range(len(self.folds)), 2):
+                residual = pair(f, v)(source)
+                for other, part in zip((v, f), residual.split([len(self._test[f]), len(self._test[v])]), strict=True):
+                    loss[other] += torch.linalg.vecdot(part, part, dim=0) / len(part)
+            return loss
+
+        return losses
 
     def predictor(self, fold: int, alpha: float) -> Smoother:
         """From responses to predictions of a fold that is left out, parts_and_one x test x targets: the whole, then the share of each part."""
@@ -154,6 +165,10 @@ class LeaveOut(ABC):
         """From the source to the residuals of fold f, then v, both left out."""
 
     @abstractmethod
+    def _numbers_of_pairs(self) -> int:
+        """How many numbers the smoothers of all pairs hold, for one alpha."""
+
+    @abstractmethod
     def _fold(self, fold: int, alpha: float) -> Smoother:
         """From responses to predictions of a fold that is left out: the whole, then each part; or each part, then `_thin`'s weights."""
 
@@ -170,6 +185,10 @@ class LeaveOut(ABC):
 
     def _union(self, *folds: int) -> Int[np.ndarray, " out"]:
         return np.unique(np.concatenate([self.folds[fold].out for fold in folds]))
+
+    def _sizes_of_pairs(self) -> list[int]:
+        """How many rows every pair of folds leaves out."""
+        return [len(self._union(f, v)) for f, v in combinations(range(len(self.folds)), 2)]
 
     def _train(self, *folds: int) -> Int[Tensor, " train"]:
         return self._rows(np.setdiff1d(np.arange(len(self.kernel)), self._union(*folds)))
@@ -196,6 +215,9 @@ class Direct(LeaveOut):
         train = self._train(f, v)
         smooth = self._smoother(torch.cat([_taken(self.kernel, self._test[fold], train) for fold in (f, v)]), train, alpha)
         return lambda y: y[rows] - smooth(y)
+
+    def _numbers_of_pairs(self) -> int:
+        return sum(out * (len(self.kernel) - out) for out in self._sizes_of_pairs())
 
     def _fold(self, fold: int, alpha: float) -> Smoother:
         test, train, Z = self._test[fold], self._train(fold), self._thin(alpha)
@@ -224,6 +246,9 @@ class FromWhole(LeaveOut):
         G = self._inverse(alpha)
         at = self._rows(np.searchsorted(out, np.concatenate([self.folds[f].test, self.folds[v].test])))
         return _product(_inverse(G[rows][:, rows])[at], rows)
+
+    def _numbers_of_pairs(self) -> int:
+        return sum(out**2 for out in self._sizes_of_pairs())
 
     def _fold(self, fold: int, alpha: float) -> Smoother:
         out, test, train = self._rows(self.folds[fold].out), self._test[fold], self._train(fold)

@@ -87,9 +87,11 @@ class Scorer:
         loss = np.zeros((len(self.folds), len(self.alphas), sum(len(columns) for _, columns in targets)))
         if len(self.alphas) == 1:
             return loss
+        everything = np.arange(loss.shape[2])
         for row, alpha in enumerate(self.alphas):
-            for at, y in self._blocks(targets, np.arange(loss.shape[2])):
-                loss[:, row, at] = self._left_out.losses(y, alpha).cpu().numpy()
+            losses = self._left_out.losses(alpha, several=len(everything) > TARGETS_AT_ONCE)
+            for at, y in self._blocks(targets, everything):
+                loss[:, row, at] = losses(y).cpu().numpy()
             report(row + 1, len(self.alphas))
         return loss
 
@@ -108,15 +110,14 @@ class Scorer:
                 yield at, y, predict(y)
 
     def _blocks(self, targets: Sequence[Targets], wanted: Int[np.ndarray, " wanted"]) -> Iterator[tuple[np.ndarray, Float[Tensor, "samples block"]]]:
-        """Some of the targets, in blocks that fit into memory: where they stand, their responses on the device."""
-        first = 0
-        for y, columns in targets:
-            inside = wanted[(wanted >= first) & (wanted < first + len(columns))]
-            for start in range(0, len(inside), TARGETS_AT_ONCE):
-                at = inside[start : start + TARGETS_AT_ONCE]
-                block = np.take(y, columns[at - first], axis=1)
-                yield at, torch.from_numpy(block).to(self._left_out.device, self._left_out.dtype)
-            first += len(columns)
+        """Some of the targets, ascending, in blocks that fit into memory: where they stand, their responses on the device."""
+        firsts = np.cumsum([0, *(len(columns) for _, columns in targets)])
+        for start in range(0, len(wanted), TARGETS_AT_ONCE):
+            at = wanted[start : start + TARGETS_AT_ONCE]
+            bounds = np.searchsorted(at, firsts)
+            ranges = zip(targets, firsts, bounds, bounds[1:], strict=False)
+            own = [np.take(y, columns[at[low:high] - first], axis=1) for (y, columns), first, low, high in ranges if high > low]
+            yield at, torch.from_numpy(own[0] if len(own) == 1 else np.concatenate(own, axis=1)).to(self._left_out.device, self._left_out.dtype)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_losses_and_predictions_equal_refitted_ridge(
     found = way(kind, problem, layout, n_targets=n_targets, thin=thin, dtype=dtype)
     for row, alpha in enumerate(ALPHAS):
         expected = np.stack([ridge_losses(X, problem.y, layout.folds, held, ALPHAS)[row] for held in range(len(layout.folds))])
-        np.testing.assert_allclose(found.losses(y, alpha).numpy(), expected, rtol=tolerance)
+        np.testing.assert_allclose(found.losses(alpha)(y).numpy(), expected, rtol=tolerance)
         for number, fold in enumerate(layout.folds):
             whole, part = ridge_predictions(X, problem.y, fold, np.full(8, alpha), features.shape[1])
             prediction = found.predictor(number, alpha)(y).numpy()
@@ -72,18 +72,38 @@ def test_what_is_kept_serves_further_targets(kind: type[LeaveOut], monkeypatch: 
     problem = problem_of(layout)
     kept, fresh = way(kind, problem, layout, keep=True), way(kind, problem, layout)
     first, second = torch.from_numpy(problem.y), torch.from_numpy(problem.y[:, ::-1].copy())
-    kept.losses(first, 3.0), kept.predictor(2, 3.0)(first)
-    expected = fresh.losses(second, 3.0), fresh.predictor(2, 3.0)(second)
+    kept.losses(3.0)(first), kept.predictor(2, 3.0)(first)
+    expected = fresh.losses(3.0)(second), fresh.predictor(2, 3.0)(second)
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("decomposed again")
 
     monkeypatch.setattr(LeaveOut, "_cholesky", refuse)
     monkeypatch.setattr(holdout, "_inverse", refuse)
-    torch.testing.assert_close(kept.losses(second, 3.0), expected[0])
+    torch.testing.assert_close(kept.losses(3.0)(second), expected[0])
     torch.testing.assert_close(kept.predictor(2, 3.0)(second), expected[1])
     with pytest.raises(AssertionError):
         fresh.predictor(3, 4.0)
+
+
+@pytest.mark.parametrize(("kind", "room"), [(Direct, True), (Direct, False), (FromWhole, True), (FromWhole, False)])
+def test_pairs_are_decomposed_once_for_several_calls_if_there_is_room(kind: type[LeaveOut], room: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = LAYOUTS["7 runs"]
+    problem = problem_of(layout)
+    first, second = torch.from_numpy(problem.y), torch.from_numpy(problem.y[:, ::-1].copy())
+    made, make = [], kind._pair
+
+    def noted(self: LeaveOut, f: int, v: int, alpha: float) -> holdout.Smoother:
+        made.append((f, v))
+        return make(self, f, v, alpha)
+
+    monkeypatch.setattr(kind, "_pair", noted)
+    if not room:
+        monkeypatch.setattr(holdout, "KEPT_BYTES", 0)
+    losses = way(kind, problem, layout).losses(3.0, several=True)
+    torch.testing.assert_close(losses(first), losses(second).flip(1))
+    assert len(made) == (1 if room else 2) * 21 and len(set(made)) == 21
+    torch.testing.assert_close(way(kind, problem, layout).losses(3.0)(first), losses(first))
 
 
 def test_inverses_that_do_not_fit_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +114,7 @@ def test_inverses_that_do_not_fit_are_made_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(holdout, "KEPT_BYTES", 0)
     strict = way(FromWhole, problem, layout)
     for alpha in [*ALPHAS, *ALPHAS]:
-        torch.testing.assert_close(strict.losses(y, alpha), generous.losses(y, alpha))
+        torch.testing.assert_close(strict.losses(alpha)(y), generous.losses(alpha)(y))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,6 @@ def test_alpha_that_the_kernels_precision_does_not_carry_is_refused() -> None:
     layout = LAYOUTS["3 runs"]
     problem = problem_of(layout)
     found = leave_out(problem.kernels()[0], [], layout.folds, n_targets=8, device="cpu")
-    y = torch.from_numpy(problem.y)
-    for act in (lambda: found.losses(y, 1e-9), lambda: found.predictor(0, 1e-9)):
+    for act in (lambda: found.losses(1e-9), lambda: found.predictor(0, 1e-9)):
         with pytest.raises(InputError, match=r"alpha 1e-09: too small for a kernel of norm .*; ask for .* or more"):
             act()

@@ -11,6 +11,7 @@ from himalaya.kernel_ridge import KernelRidge
 from saebrain.encoding import scorer
 from saebrain.encoding.score import leave_one_run_out
 from saebrain.errors import InputError
+from saebrain.scores import Scores
 from tests.encoding.problems import ALPHAS, UNEQUAL, Problem, centred, correlations, delayed_design, nested_ridge
 
 
@@ -166,13 +167,20 @@ def test_subjects_with_different_vertices_are_refused() -> None:
 
 @pytest.mark.parametrize("lengths", [UNEQUAL, [20] * 7])
 def test_blocks_of_vertices_leave_no_seam(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
+    """Blocks of 3, which begin in one subject and end in the next, where each has 8 vertices."""
     problem = Problem.make(20, lengths=lengths)
-    whole = problem.score()
+    responses = [np.roll(problem.y, shift, axis=1) for shift in range(3)]
+
+    def score() -> list[Scores]:
+        return leave_one_run_out(*problem.kernels(), responses, problem.folds, np.arange(8), ALPHAS)
+
+    whole = score()
     monkeypatch.setattr(scorer, "TARGETS_AT_ONCE", 3)
-    blocks = problem.score()
-    np.testing.assert_array_equal(blocks.alphas, whole.alphas)
-    np.testing.assert_allclose(blocks.r, whole.r, atol=1e-6)
-    np.testing.assert_allclose(blocks.r_features, whole.r_features, atol=1e-6)
+    for shift, (found, expected) in enumerate(zip(score(), whole, strict=True)):
+        np.testing.assert_array_equal(found.alphas, expected.alphas)
+        np.testing.assert_allclose(found.r, expected.r, atol=1e-6)
+        np.testing.assert_allclose(found.r_features, expected.r_features, atol=1e-6)
+        np.testing.assert_allclose(found.r, np.roll(whole[0].r, shift), atol=1e-5)
 
 
 def test_noise_is_not_predicted_and_a_planted_signal_is() -> None:
