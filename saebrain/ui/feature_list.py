@@ -133,11 +133,12 @@ def _downloads(study: Study, table: FeatureTable, rows: pd.DataFrame) -> None:
         return buffer.getvalue()
 
     stem = export_name(study, f"features-layer-{study.layer}")
-    for label, content, name, mime in (
-        ("Table (CSV)", lambda: whole().to_csv(index=False).encode(), f"{stem}.csv", "text/csv"),
-        ("Table (Parquet)", parquet, f"{stem}.parquet", "application/vnd.apache.parquet"),
-    ):
-        st.download_button(label, content, name, mime, on_click="ignore", icon=":material/download:", type="tertiary")
+    with st.popover("Download list", icon=":material/download:", type="tertiary"):
+        for label, content, name, mime in (
+            ("CSV", lambda: whole().to_csv(index=False).encode(), f"{stem}.csv", "text/csv"),
+            ("Parquet", parquet, f"{stem}.parquet", "application/vnd.apache.parquet"),
+        ):
+            st.download_button(label, content, name, mime, on_click="ignore", type="tertiary", key=f"list {label}")
 
 
 def _shown(table: FeatureTable, rows: pd.DataFrame) -> pd.DataFrame:

@@ -102,6 +102,7 @@ def test_downloads(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> No
     with watched(browser) as page:
         page.goto(f"{dashboard.url}/Cortex?select=semantic")
         wait_until_drawn(page, "cortex")
+        page.get_by_role("button", name="Download map").click()
         files = {}
         for name in ("PNG", "SVG", "PDF", "GIFTI left", "GIFTI right", "CSV", "HTML", "Parcels (CSV)"):
             with page.expect_download(timeout=PATIENCE_MS) as download:

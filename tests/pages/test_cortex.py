@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from saebrain.pipeline.cortical import DIFFERENCES, available, selection_map
 from saebrain.pipeline.results import result_folder
 from saebrain.study import Study
+from saebrain.ui.viewer import component
+from saebrain.ui.viewer.component import Leaves
+from saebrain.ui.viewer.payload import ValueMap
 from tests.pages.conftest import Copy, Open, commands_of, viewers_of
 
 
@@ -99,6 +103,17 @@ def test_viewer_is_told_each_map_once(open_page: Open, demo_study: Path) -> None
     assert [each["name"] for each in viewers_of(app)[0]["maps"]] == ["semantic"]
     app.selectbox[0].set_value("all").run()
     assert viewers_of(app)[0]["maps"] == []
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(-1.0, ["syntactic"]), (60.0, ["syntactic", "semantic / place"])])
+def test_maps_that_are_asked_for_come_as_far_as_there_is_time(seconds: float, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current one in any case, and none that is there."""
+    monkeypatch.setattr(component, "OTHERS_S", seconds)
+    names = {"semantic": "semantic", "semantic/place": "semantic / place", "syntactic": "syntactic"}
+    leaves = Leaves("p ", list(names), names.__getitem__, lambda name: ValueMap(names[name], np.zeros(3, np.float32), "r", 1.0))
+    made = component._made(leaves, "syntactic", ["semantic/place", "semantic"], {"p semantic"})
+    assert [each.name for each in made.values()] == sent
+    assert component._made(leaves, "semantic", [], {"p semantic"}) == {}
 
 
 def test_mesh_is_sent_once(open_page: Open, demo_study: Path) -> None:

@@ -6,9 +6,11 @@ is kept in the session, and whatever it misses after all (a message may be skipp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 import streamlit as st
@@ -20,8 +22,8 @@ from saebrain.ui.viewer.payload import MATTERS, State, SurfaceMap, mesh_bytes, m
 
 AROUND = 4
 """Maps before and after the current one that the browser holds ready."""
-AT_ONCE = 3
-"""Maps made in one rerun when the browser asks for several: the nearest, then the next."""
+OTHERS_S = 0.15
+"""Seconds that one rerun spends on them; what is not there then, the browser asks for again."""
 
 _viewer = st.components.v2.component("saebrain_viewer", js=mount_code())
 _store = st.components.v2.component("saebrain_store", js=store_code())
@@ -114,9 +116,9 @@ def show(
         st.rerun()
     name, data = _mesh(surfaces, atlas)
     around, first, last = leaves.around(current)
-    nearest = [current, *sorted(set(known.wanted) & set(around), key=lambda each: abs(around.index(each) - around.index(current)))][: AT_ONCE + 1]
+    nearest = sorted(set(known.wanted) & set(around), key=lambda each: abs(around.index(each) - around.index(current)))
     known.wanted = []
-    maps = {leaves.prefix + each: leaves.make(each) for each in dict.fromkeys(nearest) if leaves.prefix + each not in known.maps}
+    maps = _made(leaves, current, nearest, known.maps)
     state = State(
         mesh=name,
         prefix=leaves.prefix,
@@ -136,6 +138,19 @@ def show(
         with place:
             _store(key=f"{key} mesh", data=data)
         known.meshes.add(name)
+
+
+def _made(leaves: Leaves, current: str, others: Iterable[str], there: Collection[str]) -> dict[str, SurfaceMap]:
+    """The current map and others that the browser lacks, as far as these do not take long together."""
+    maps, until = {}, math.inf
+    for each in [current, *others]:
+        if monotonic() > until:
+            break
+        if leaves.prefix + each not in there:
+            maps[leaves.prefix + each] = leaves.make(each)
+        if each == current:
+            until = monotonic() + OTHERS_S
+    return maps
 
 
 def _heard(key: str, leaves: Leaves, acts: Acts) -> None:
