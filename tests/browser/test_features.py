@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from saebrain.store import write_table
 from saebrain.study import Study
 from tests.browser.dashboard import Dashboard, serving
-from tests.browser.watching import PATIENCE_MS, SLACK, changed, query, settled, watched
+from tests.browser.watching import PATIENCE_MS, SLACK, changed, query, settled, turn, watched
 from tests.studies import copy_study
 
 FLIP_S = 0.3
@@ -138,14 +138,16 @@ def test_heat_is_told_apart_by_lightness_in_both_themes(browser: Browser, dashbo
             return [light(shown), (one + 0.05) / (other + 0.05)];
         });
     }"""
-    for theme in ("light", "dark"):
-        with watched(browser, theme=theme) as page:
-            page.goto(f"{dashboard.url}/Features")
-            drawn(page)
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Features")
+        drawn(page)
+        for theme in ("light", "dark"):
+            turn(page, theme)
+            settled(page)
             found = page.evaluate(measure)
-        steps = [lightness for lightness, _ in found]
-        assert steps == sorted(steps, reverse=theme == "light") and len({round(step, 3) for step in steps}) == 5
-        assert min(contrast for _, contrast in found) >= 4.5, (theme, found)
+            steps = [lightness for lightness, _ in found]
+            assert steps == sorted(steps, reverse=theme == "light") and len({round(step, 3) for step in steps}) == 5
+            assert min(contrast for _, contrast in found) >= 4.5, (theme, found)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from saebrain.ui.frame import TITLES
 from tests.browser.dashboard import ROOT, Dashboard, serving
-from tests.browser.watching import PATIENCE_MS, at_rest, report, settled, wait_until_drawn, watched
+from tests.browser.watching import PATIENCE_MS, at_rest, report, settled, turn, wait_until_drawn, watched
 
 LINKS = {
     "overview": "/",
@@ -64,17 +64,17 @@ TOO_WIDE = """() => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", LINKS)
-def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, name: str, theme: str) -> None:
-    with watched(browser, width=1920, theme=theme) as page:
+def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, name: str) -> None:
+    """Opened in a dark browser, at two widths, and then in a light one."""
+    with watched(browser, width=1920, theme="dark") as page:
         page.goto(dashboard.url + LINKS[name])
         wait_until_drawn(page, name)
-        for width in (1920, 1280):
+        for width, theme in ((1920, "dark"), (1280, "dark"), (1280, "light"), (1920, "light")):
             page.set_viewport_size({"width": width, "height": 900})
+            turn(page, theme)
             settled(page)
             assert page.evaluate(TOO_WIDE) == []
-        assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme") == theme
         expect(page.get_by_text("Simulated responses").first).to_be_visible()
 
 

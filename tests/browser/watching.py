@@ -64,6 +64,12 @@ def changed(page: Page, before: str) -> None:
     page.wait_for_function("before => location.search !== before", arg=before, timeout=PATIENCE_MS)
 
 
+def turn(page: Page, theme: str) -> None:
+    """Let the browser prefer light or dark, and wait until the page has followed."""
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.wait_for_function("theme => getComputedStyle(document.querySelector('.stApp')).colorScheme === theme", arg=theme, timeout=PATIENCE_MS)
+
+
 def settled(page: Page) -> None:
     """Wait until the server has answered what was just done."""
     page.wait_for_timeout(200)

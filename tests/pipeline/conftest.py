@@ -21,7 +21,7 @@ def demo_problem(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def null_study(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with one subject to whom nothing was planted, built from the responses step on in one go. Not to be changed.
+    """The demo with one subject to whom nothing was planted, and two alphas, built from the responses step on in one go. Not to be changed.
 
     Built once for all workers.
     """
@@ -30,7 +30,7 @@ def null_study(demo_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             copy_study(demo_study, folder, without=("responses", "truth", "encoding", "summary.json"))
-            configure(folder, simulation={"strength": 0.0, "subjects": 1})
+            configure(folder, simulation={"strength": 0.0, "subjects": 1}, encoding={"alphas": [100.0, 10_000.0]})
         if not (folder / "summary.json").is_file():
             assert start_build(folder).wait() == 0
     return folder

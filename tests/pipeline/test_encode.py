@@ -33,7 +33,7 @@ from saebrain.surface.atlas import parcel_means
 from tests.studies import configure, copy_study, hashes, quiet
 
 PACKAGE = Path(__file__).parents[2] / "saebrain"
-EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 4
+EXPERIMENTS, SUBJECTS, VERTICES = 8, 3, 2
 """Null experiments, subjects in each, vertices drawn from each parcel."""
 
 
@@ -235,7 +235,7 @@ def test_any_selection_can_be_scored(null_study: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     name = "semantic/place&density<0.01 + features:3"
     result = encode_one(study, name, lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (9, 9)  # six alphas, three runs
+    assert seen[-1] == (5, 5)  # two alphas, three runs
     assert result.info["selection"] == "density<0.01&semantic/place+features:3"
     assert result.info["n_features"] == len(Problem.load(study).select(name)) > 1
     assert encoding_figures(study, [name])["selections"][name]["r"] == pytest.approx(float(np.nanmean(result.r)), abs=0.1)
