@@ -12,8 +12,25 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.dashboard import Dashboard, serving
 from tools.find_browser import BrowserError, find
 
+# Of what Chromium does besides showing the page: Playwright's own list, as a second one replaces it, and panels of the address
+# bar, for which every new window would start two more processes while the page is being drawn.
+WITHOUT = [
+    "AimEnabled",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "OptimizationHints",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
+]
 # WebGL is drawn in software, so that the surface viewer looks the same on every machine; nothing is fetched in the background.
 BROWSER_ARGUMENTS = [
+    f"--disable-features={','.join(WITHOUT)}",
     "--no-sandbox",
     "--disable-gpu",
     "--use-gl=angle",

@@ -46,16 +46,15 @@ class Scene {
 
   /**
    * Draw, with smooth edges unless it has to be quick: a software renderer takes more than twice as long for them.
-   * `shown`: mesh, from, to, blend, panes, maps (one or two), mode, range, threshold, row, outlines, pinned, width, height.
+   * `shown`: mesh, from, to, blend, panes, maps (one or two), mode, range, threshold, row, outlines, pinned, width, height, ratio.
    */
   draw(shown, smooth = true) {
-    const { gl, canvas } = this, { width, height } = shown;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    const { gl, canvas } = this, { width, height, ratio } = shown;
     const size = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     if (this.mesh !== shown.mesh) this.take(shown.mesh);
     gl.bindFramebuffer(gl.FRAMEBUFFER, smooth ? this.fineFrame(size) : null);
-    this.drawPanes(shown, ratio, size);
+    this.drawPanes(shown, size);
     if (!smooth) return;
     gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
     gl.blitFramebuffer(0, 0, ...size, 0, 0, ...size, gl.COLOR_BUFFER_BIT, gl.NEAREST);
@@ -78,8 +77,8 @@ class Scene {
     return fine.frame;
   }
 
-  drawPanes(shown, ratio, size) {
-    const { gl } = this, { mesh } = shown;
+  drawPanes(shown, size) {
+    const { gl } = this, { mesh, ratio } = shown;
     gl.viewport(0, 0, ...size);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);

@@ -13,7 +13,7 @@ class Viewer {
     this.talk = new Talk(this);
     this.reference = null;
     wire(this);
-    this.resized = new ResizeObserver(() => this.draw());
+    this.resized = new ResizeObserver(() => this.drawIfChanged());
     this.resized.observe(this.find(".stage"));
     shared.viewers.add(this);
   }
@@ -29,7 +29,7 @@ class Viewer {
     if (settled("look")) Object.assign(shared.look, header.look);
     if (settled("pick")) this.pinned = header.pinned;
     // After the page has let go of the viewer it replaces, so that its context can be taken over.
-    if (this.scene) this.show();
+    if (this.scene) this.show(true);
     else setTimeout(() => this.root.isConnected && this.start(), 0);
   }
 
@@ -49,7 +49,7 @@ class Viewer {
     this.canvas.setAttribute("role", "img");
     this.find(".stage").prepend(this.canvas);
     this.events = listen(this);
-    this.show();
+    this.show(true);
   }
 
   /** Leave the page; the context is kept for the next viewer, one of them. */
@@ -106,7 +106,9 @@ class Viewer {
       threshold: minus ? look.least : Math.max(look.threshold ?? 0, map.floor ?? 0),
       row: colours >= 0 ? colours : mesh.palettes.findIndex((palette) => palette.sides === sides),
       outlines: look.outlines,
+      names: look.names,
       pinned: this.pinned,
+      ratio: Math.min(window.devicePixelRatio || 1, 2),
     };
   }
 
@@ -122,11 +124,23 @@ class Viewer {
     if (!shown) return;
     const { mesh, map } = this;
     setControls(this, look, shown);
-    this.draw(shown, hurried);
+    this.drawIfChanged(shown, hurried);
     setLegend(this, shown);
     const words = summary(mesh, map, (v) => this.valueAt(v, shown), shown.threshold);
     if (this.find(".summary").textContent !== words) this.find(".summary").textContent = words;
     this.canvas.setAttribute("aria-label", `${map.name}, ${labelOf(map, shown)}, on the cortical surface. ${words}`);
+  }
+
+  /** Draw, unless the canvas shows just that: most of what Python says changes nothing of it. */
+  drawIfChanged(shown = this.scene && this.header && this.state, hurried = false) {
+    if (!shown) return;
+    if (this.shown && this.drawingOf(shown) === this.drawingOf(this.shown) && shown.maps.every((map, i) => map === this.shown.maps[i])) return;
+    this.draw(shown, hurried);
+  }
+
+  /** What a drawing depends on, but for the maps' values, as text. */
+  drawingOf({ mesh, from, to, maps, reach, ...rest }) {
+    return JSON.stringify([mesh.id, maps.length, rest]);
   }
 
   /** Draw; if `hurried`, a slow renderer makes edges smooth only once nothing has changed for a while. */
@@ -140,7 +154,7 @@ class Viewer {
     if (rough) this.rest = setTimeout(() => this.draw(), REST_MS * Math.max(1, shown.mesh.count / RESTED_VERTICES));
     const over = this.find(".over");
     paneNames(over, shown.panes, shown.panes.some((pane) => pane.map) ? shown.maps.map((map) => map.name) : []);
-    if (this.look.names) parcelNames(over, shown.mesh, shown.panes, shown.from, shown.to, shown.blend);
+    if (shown.names) parcelNames(over, shown.mesh, shown.panes, shown.from, shown.to, shown.blend);
     this.find(".stage").classList.toggle("turns", shown.free && !shown.flat);
     this.drawn = { map: this.current, at: performance.now() };
   }
