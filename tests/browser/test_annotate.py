@@ -22,7 +22,7 @@ from tests.browser.watching import PATIENCE_MS, SLACK, watched
 from tests.studies import copy_study
 
 WANTED_MS = 150
-LABELS = 30
+LABELS = 15
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def settled(page: Page) -> None:
     page.wait_for_function("""() => document.querySelector('[data-test-script-state="notRunning"]')""", timeout=PATIENCE_MS)
 
 
-def test_session_of_thirty_labels_by_keyboard(browser: Browser, served: Dashboard, study: Study, record_property: object) -> None:
+def test_session_by_keyboard(browser: Browser, served: Dashboard, study: Study, record_property: object) -> None:
     keys = [("2",), ("1", "2"), ("3",), ("1", "0"), ("5",)]
     paths = ["syntactic", "semantic/place", "lexical", "semantic", "unclear"]
     server, seen = [], []

@@ -19,7 +19,7 @@ from tests.browser.watching import PATIENCE_MS, SLACK, changed, query, settled, 
 from tests.studies import copy_study
 
 FLIP_S = 0.3
-FLIPS = 25
+FLIPS = 12
 # What one long token, and text of many scripts, could break.
 HOSTILE = [
     "<script>document.title='broken'</script>",
