@@ -152,7 +152,11 @@ def _gifti(space: Space, values: Float[np.ndarray, " vertices"], stem: str, name
 
 def _downloads(files: Sequence[_Download]) -> None:
     # Made only when asked for, and without drawing the page again. Buttons in a popover cost the page nothing until it is opened.
-    with st.container(horizontal=True, horizontal_alignment="center"), st.popover("Download map", icon=":material/download:", type="tertiary"):
+    with (
+        st.container(horizontal=True, horizontal_alignment="center"),
+        st.popover("Download map", icon=":material/download:", type="tertiary"),
+        st.container(horizontal=True, gap="medium"),
+    ):
         for label, content, name, mime in files:
             st.download_button(label, content, name, mime, on_click="ignore", type="tertiary", help=_HELP[label.split()[0]])
 

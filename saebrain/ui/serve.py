@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -56,7 +57,7 @@ def serve(study: Study, *, port: int, address: str | None, headless: bool, watch
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flags)
     warm(study)
-    # Beside the server: a browser takes longer to load the pages' code than this takes to read the study.
+    read(study)
     threading.Thread(target=read_ahead, args=(study,), daemon=True).start()
     bootstrap.run(str(PROJECT / "app.py"), False, [], flags)
 
@@ -74,21 +75,41 @@ def warm(study: Study) -> None:
         strip(np.zeros(len(labels), np.float32), surface=surface, outlines=labels, width=PICTURE_WIDTH, surfaces=space.surfaces)
 
 
+def read(study: Study) -> None:
+    """Read what all sessions share of a study, for which its first visitor would have to wait; if it is not built, what there is."""
+    with suppress(SaebrainError), _quiet():
+        from saebrain.ui import data
+
+        data.table(study)
+        data.word_onsets(study)
+        for layer in study.layers:  # matches of a feature at other layers stand beside it
+            data.store(study.at(layer))
+        data.mapper(study)
+
+
 def read_ahead(study: Study) -> None:
-    """Once the server runs, read what pages keep of a study, for which its first visitor would have to wait; if it is not built, what there is."""
+    """Once the server runs, what is kept for it alone."""
     from streamlit import runtime
 
-    # Spinners look for a page to spin on, and say so when there is none.
-    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
     while not runtime.exists():  # before, what is kept would be kept elsewhere
         time.sleep(0.01)
     from saebrain.ui import data
     from saebrain.ui.feature_list import first_listed
 
-    with suppress(SaebrainError):
+    with suppress(SaebrainError), _quiet():
         data.states(study)
-        feature = first_listed(data.table(study))
-        data.word_onsets(study)
-        data.feature_map(study, feature)
-        for layer in study.layers:  # matches of a feature at other layers stand beside it
-            data.store(study.at(layer))
+        data.feature_map(study, first_listed(data.table(study)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Spinners look for a page to spin on, and caches for a server; both say so when there is none."""
+    loggers = [logging.getLogger(f"streamlit.runtime.{name}") for name in ("scriptrunner_utils.script_run_context", "caching.cache_data_api")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
