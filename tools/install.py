@@ -40,7 +40,9 @@ def with_uv(python: Path, wanted: Sequence[str]) -> bool:
         return False
     settings = read_settings(pip("config", "list").stdout)
     options = uv_options(settings)
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-progress", "--python", str(python), *options, *wanted]
+    # Compiled now, as pip does: not at every start, where Python may not write what it has compiled.
+    fixed = ["--quiet", "--no-progress", "--compile-bytecode", "--python", str(python)]
+    command = [sys.executable, "-m", "uv", "pip", "install", *fixed, *options, *wanted]
     result = subprocess.run(command, env=uv_environment(settings, os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if result.returncode != 0:
         print(f"uv did not install {' '.join(wanted)}; now pip tries. uv said:\n{result.stderr.strip()}", file=sys.stderr)
