@@ -9,6 +9,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALL := $(PY) tools/install.py
 
+# Python compiles what it imports, and keeps it: otherwise every start would compile all libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint format clean
 
@@ -24,7 +27,6 @@ demo: $(VENV)/installed ## build the demo study in studies/demo
 
 test: $(VENV)/installed-dev ## run all tests, those in a browser too
 	@$(PY) tools/find_browser.py --install >/dev/null || [ "$$CI" != true ]
-	@$(PY) -m saebrain demo >/dev/null
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/installed-dev ## check style, types and import rules

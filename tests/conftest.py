@@ -8,27 +8,47 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-ROOT = Path(__file__).parent.parent
-BROWSER_TESTS = ROOT / "tests" / "browser"
-LONG = ("test_encode.py", "test_resume.py", "test_items.py", "test_topography.py", "test_pages.py", "test_viewer.py", "test_features.py")
+TESTS = Path(__file__).parent
+BUILDS_DEMO = "pipeline/test_encode.py"
+LONG = {
+    "browser/test_encoding.py",
+    "browser/test_features.py",
+    "browser/test_pages.py",
+    "browser/test_viewer.py",
+    "pages/test_encoding.py",
+    "pipeline/test_items.py",
+    "pipeline/test_live.py",
+    "pipeline/test_resume.py",
+    "sae/training/test_learning.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that no worker is left with one at the end; tests in a browser, which are marked, come last.
+    """One file that needs the demo study comes first, and while its worker builds the demo, the others take what does without it.
 
-    Playwright keeps an event loop in its thread, and switches stacks, which other tests may not expect.
+    Files that take long come before their like, so that no worker is left with one at the end. Tests in a browser, which are marked,
+    come last: Playwright keeps an event loop in its thread, and switches stacks, which other tests may not expect.
     """
+    with_demo = {item.path for item in items if "demo_study" in getattr(item, "fixturenames", ())}
+
+    def place(item: pytest.Item) -> tuple[bool, ...]:
+        name = item.path.relative_to(TESTS).as_posix()
+        return name.startswith("browser/"), name != BUILDS_DEMO, item.path in with_demo, name not in LONG
+
     for item in items:
-        if item.path.is_relative_to(BROWSER_TESTS):
+        if item.path.is_relative_to(TESTS / "browser"):
             item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: (item.path.is_relative_to(BROWSER_TESTS), item.path.name not in LONG))
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
-def demo_study() -> Path:
+def demo_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished demo study: ``$SAEBRAIN_DEMO``, or ``studies/demo``, which is built when it is missing or out of date."""
     if elsewhere := os.environ.get("SAEBRAIN_DEMO"):
         return Path(elsewhere).resolve()
-    subprocess.run([sys.executable, "-m", "saebrain", "demo"], cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
-    return ROOT / "studies" / "demo"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}  # on all cores, unlike the tests
+    with FileLock(tmp_path_factory.getbasetemp().parent / "demo.lock"):
+        subprocess.run([sys.executable, "-m", "saebrain", "demo"], cwd=TESTS.parent, env=environment, stdin=subprocess.DEVNULL, check=True)
+    return TESTS.parent / "studies" / "demo"

@@ -17,10 +17,11 @@ LISTED = """\
 :env:.find-links='/near /far'
 global.find-links='/elsewhere'
 global.index-url='https://packages.example/simple'
+global.no-cache-dir='1'
+install.extra-index-url='file:///one file:///two'
+install.index-url='https://mine.example/simple'
 install.no-index='false'
-site.no-cache-dir='1'
-user.extra-index-url='file:///one file:///two'
-user.index-url='https://mine.example/simple'
+wheel.find-links='/only for pip wheel'
 """
 
 

@@ -21,8 +21,8 @@ from saebrain.codes import CodesFile, Index
 from saebrain.errors import InputError
 from saebrain.spill import rows_per_group, writing_codes
 from saebrain.store import read_codes
+from saebrain.study import PROJECT
 from tests import sparse
-from tests.conftest import ROOT
 
 
 def left(folder: Path) -> list[str]:
@@ -158,7 +158,7 @@ with spill.writing_codes(path, 10, codes_at_once=50) as writer:
 @pytest.mark.parametrize("during", ["codes", "merge"])
 def test_a_killed_run_leaves_no_half_written_file_and_the_next_clears_up(tmp_path: Path, during: str) -> None:
     path = tmp_path / "codes.parquet"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), during], cwd=ROOT, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), during], cwd=PROJECT, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert left(tmp_path) == [".codes.parquet.spill"]
     remains = left(tmp_path / ".codes.parquet.spill")
@@ -174,7 +174,7 @@ def test_memory_does_not_grow_with_the_number_of_tokens() -> None:
     """Encoding, writing and reading ten times as many codes. All at once they would take 8 bytes each as keys, 14 as columns."""
     size = ["--d", "16", "--features", "512", "--k", "64", "--codes-at-once", str(1 << 18)]
     command = [sys.executable, "-m", "benchmarks.codes", "--json", "--tokens", "10000", "100000", *size]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True)
     few, many = json.loads(done.stdout)
     more = many["n_codes"] - few["n_codes"]
     assert more == 5_760_000

@@ -21,8 +21,8 @@ SOURCES = {"index-url": "--default-index", "extra-index-url": "--index", "find-l
 SWITCHES = {"no-index": "--no-index", "no-cache-dir": "--no-cache"}
 VARIABLES = {"cert": "SSL_CERT_FILE", "proxy": "ALL_PROXY", "default-timeout": "UV_HTTP_TIMEOUT", "timeout": "UV_HTTP_TIMEOUT"}
 """Settings of pip that uv takes from its environment."""
-LEVELS = ("global", "user", "site", "install", ":env:")
-"""Where pip has a setting from; later ones win."""
+SECTIONS = ("global", "install", ":env:")
+"""What ``pip install`` reads of its settings; later ones win."""
 
 
 def main() -> None:
@@ -40,8 +40,7 @@ def with_uv(python: Path, wanted: Sequence[str]) -> bool:
         return False
     settings = read_settings(pip("config", "list").stdout)
     options = uv_options(settings)
-    # Compiled now, as pip does: not at every start, where Python may not write what it has compiled.
-    fixed = ["--quiet", "--no-progress", "--compile-bytecode", "--python", str(python)]
+    fixed = ["--quiet", "--no-progress", "--python", str(python)]
     command = [sys.executable, "-m", "uv", "pip", "install", *fixed, *options, *wanted]
     result = subprocess.run(command, env=uv_environment(settings, os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if result.returncode != 0:
@@ -59,14 +58,14 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_settings(listed: str) -> dict[str, str]:
-    """What ``pip config list`` prints, as ``level.name='value'`` a line: the value that wins of each."""
+    """What ``pip config list`` prints, as ``section.name='value'`` a line: the value that wins of each."""
     found: dict[str, tuple[int, str]] = {}
     for line in listed.splitlines():
         key, equals, value = line.partition("=")
-        level, dot, name = key.rpartition(".")
-        if not equals or not dot or level not in LEVELS:
+        section, dot, name = key.rpartition(".")
+        if not equals or not dot or section not in SECTIONS:
             continue
-        said = (LEVELS.index(level), str(ast.literal_eval(value)))
+        said = (SECTIONS.index(section), str(ast.literal_eval(value)))
         found[name] = max(said, found.get(name, said), key=lambda one: one[0])
     return {name: value for name, (_, value) in found.items()}
 

@@ -116,7 +116,7 @@ class Scorer:
             at = wanted[start : start + TARGETS_AT_ONCE]
             bounds = np.searchsorted(at, firsts)
             ranges = zip(targets, firsts, bounds, bounds[1:], strict=False)
-            own = [np.take(y, columns[at[low:high] - first], axis=1) for (y, columns), first, low, high in ranges if high > low]
+            own = [_taken(y, columns[at[low:high] - first]) for (y, columns), first, low, high in ranges if high > low]
             yield at, torch.from_numpy(own[0] if len(own) == 1 else np.concatenate(own, axis=1)).to(self._left_out.device, self._left_out.dtype)
 
 
@@ -130,6 +130,11 @@ class TargetScores:
     r: Float[np.ndarray, "folds targets"]
     r_features: Float[np.ndarray, "folds targets"]
     chosen: Int[np.ndarray, "folds targets"]
+
+
+def _taken(y: Float[np.ndarray, "samples vertices"], columns: Int[np.ndarray, " taken"]) -> Float[np.ndarray, "samples taken"]:
+    """Some columns. `numpy.take` would first copy the whole of an array whose columns lie one after another in memory."""
+    return y.T[columns].T if y.flags.f_contiguous else np.take(y, columns, axis=1)
 
 
 def correlation(prediction: Float[Tensor, "*parts samples targets"], response: Float[Tensor, "samples targets"]) -> Float[Tensor, "*parts targets"]:

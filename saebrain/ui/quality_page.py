@@ -17,7 +17,7 @@ from saebrain.ui.quality_table import figures_frame, figures_table
 from saebrain.ui.selection import View
 from saebrain.ui.text import plain
 
-REFRESH_S = 10
+REFRESH_S = 5
 
 
 def choose(view: View, study: Study) -> list[KnownSAE]:

@@ -60,6 +60,12 @@ def test_versions_are_scored_as_if_each_were_alone(problem: Problem) -> None:
     np.testing.assert_allclose(many.score_versions(shifted, chosen)[2], scorer(problem).score(shifted[2], chosen).r.mean(axis=0), atol=1e-5)
 
 
+def test_the_order_in_memory_does_not_matter(problem: Problem) -> None:
+    one, other = (scorer(problem).score(order(problem.y)) for order in (np.ascontiguousarray, np.asfortranarray))
+    np.testing.assert_array_equal(one.chosen, other.chosen)
+    np.testing.assert_allclose(one.r, other.r, atol=1e-6)
+
+
 def test_without_features(problem: Problem) -> None:
     model = scorer(problem, features=False)
     scores = model.score(problem.y)

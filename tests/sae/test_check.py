@@ -24,7 +24,7 @@ from saebrain.study import SHIPPED
 from tests import tiny
 
 LAYER, NEIGHBOURS = 15, [13, 14, 15, 16, 17]
-TOKENS = 512
+TOKENS = 256
 FACTOR = 0.16  # about sqrt(576) / mean norm at this layer
 
 
