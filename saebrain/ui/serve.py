@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +23,14 @@ from saebrain.ui.style import PICTURE_WIDTH
 _LIBRARIES = (
     *("altair", "duckdb", "nibabel", "pandas", "PIL.Image", "pyarrow.parquet", "scipy.stats"),
     *("saebrain.pipeline.feature_map", "saebrain.pipeline.feature_table", "saebrain.pipeline.state", "saebrain.pipeline.summary"),
+    *("saebrain.ui.cortex_page", "saebrain.ui.encoding_page", "saebrain.ui.overview"),
+    *("saebrain.ui.feature_filters", "saebrain.ui.feature_list", "saebrain.ui.feature_page", "saebrain.ui.feature_plane"),
 )
+
+# Spinners look for a page to spin on, and caches for a server; both say so when there is none.
+_TALKATIVE = ("scriptrunner_utils.script_run_context", "caching.cache_data_api")
+READ_S = 5.0
+"""Seconds that the server waits for the study to be read; a large one is read on while it runs."""
 
 
 def has_screen() -> bool:
@@ -56,10 +64,37 @@ def serve(study: Study, *, port: int, address: str | None, headless: bool, watch
     }
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flags)
+    for name in _TALKATIVE:
+        logging.getLogger(f"streamlit.runtime.{name}").setLevel(logging.ERROR)
+    answer_at_once()
     warm(study)
-    read(study)
+    reading = threading.Thread(target=read, args=(study,), daemon=True)
+    reading.start()
+    reading.join(READ_S)
     threading.Thread(target=read_ahead, args=(study,), daemon=True).start()
     bootstrap.run(str(PROJECT / "app.py"), False, [], flags)
+
+
+def answer_at_once() -> None:
+    """Let Streamlit's server send every part of an answer as soon as it is written.
+
+    It makes its socket without a protocol number, and for such a socket asyncio leaves Nagle's algorithm (RFC 896) on: the
+    body of an answer then waits until the browser has acknowledged the head, which browsers delay. On Linux that takes 40 ms,
+    for each of the more than a hundred files of a page.
+    """
+    try:
+        from streamlit.web.server.starlette import starlette_server
+
+        bind = starlette_server._bind_socket
+    except (ImportError, AttributeError):  # another version of Streamlit: at worst, pages take longer
+        return
+
+    def bind_without_delay(*args: Any, **options: Any) -> socket.socket:
+        bound = bind(*args, **options)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit this
+        return bound
+
+    starlette_server._bind_socket = bind_without_delay
 
 
 def warm(study: Study) -> None:
@@ -77,7 +112,7 @@ def warm(study: Study) -> None:
 
 def read(study: Study) -> None:
     """Read what all sessions share of a study, for which its first visitor would have to wait; if it is not built, what there is."""
-    with suppress(SaebrainError), _quiet():
+    with suppress(SaebrainError):
         from saebrain.ui import data
 
         data.table(study)
@@ -96,20 +131,7 @@ def read_ahead(study: Study) -> None:
     from saebrain.ui import data
     from saebrain.ui.feature_list import first_listed
 
-    with suppress(SaebrainError), _quiet():
+    inspect.stack()  # Streamlit looks at it when its first element is drawn; what Python finds out of all modules for that, it keeps
+    with suppress(SaebrainError):
         data.states(study)
         data.feature_map(study, first_listed(data.table(study)))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Spinners look for a page to spin on, and caches for a server; both say so when there is none."""
-    loggers = [logging.getLogger(f"streamlit.runtime.{name}") for name in ("scriptrunner_utils.script_run_context", "caching.cache_data_api")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -1,13 +1,18 @@
-"""Starting the server: when a browser is opened, and what is at hand before the first visitor comes."""
+"""Starting the server: when a browser is opened, what is at hand before the first visitor comes, and how connections answer."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
+from streamlit.web import bootstrap
+from streamlit.web.server.starlette import starlette_server
 
-from saebrain.study import PROJECT
+from saebrain.study import PROJECT, SHIPPED, STUDY_VARIABLE, Study
+from saebrain.ui import serve
 from saebrain.ui.serve import has_screen
 
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -41,3 +46,41 @@ print(sorted(new & {"altair", "duckdb", "nibabel", "pandas", "plotly", "pyarrow"
         [sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_server_waits_for_the_study_but_not_for_long(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large study is read on while the server runs."""
+    events: list[str] = []
+    served = threading.Event()
+
+    def read(study: Study) -> None:
+        if large:
+            served.wait(60)
+        events.append("read")
+
+    def run(*arguments: object) -> None:
+        events.append("served")
+        served.set()
+
+    monkeypatch.setenv(STUDY_VARIABLE, "")
+    monkeypatch.chdir(PROJECT)
+    for name, function in (("answer_at_once", lambda: None), ("warm", lambda study: None), ("read", read), ("read_ahead", lambda study: None)):
+        monkeypatch.setattr(serve, name, function)
+    monkeypatch.setattr(serve, "READ_S", 0.1 if large else 60.0)
+    monkeypatch.setattr(bootstrap, "load_config_options", lambda flags: None)
+    monkeypatch.setattr(bootstrap, "run", run)
+    serve.serve(Study.open(SHIPPED / "demo"), port=1, address=None, headless=True, watch=False)
+    assert events[0] == ("served" if large else "read") and "served" in events
+
+
+def test_connections_of_the_server_do_not_wait_for_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part of an answer is sent when it is written (TCP_NODELAY); asyncio sees to it only for sockets made otherwise than Streamlit's."""
+    monkeypatch.setattr(starlette_server, "_bind_socket", starlette_server._bind_socket)  # put back at the end
+    serve.answer_at_once()
+    bound, _ = starlette_server._bind_server_socket("127.0.0.1", "127.0.0.1", 0, 1)
+    with bound, socket.create_connection(bound.getsockname()):
+        bound.setblocking(True)
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
