@@ -27,7 +27,7 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 from saebrain.maps import correlation_map, deviation, standardised
-from saebrain.surface.figure import png_bytes
+from saebrain.surface.marks import png_url
 from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.render import strip, thumbnail
 from tests.browser.conftest import BROWSER_ARGUMENTS
@@ -198,7 +198,7 @@ def static(width: int, *, peer: bool) -> dict[str, float]:
     measured = rng.standard_normal((SAMPLES, len(values)), np.float32)
     spread, course = deviation(measured), standardised(rng.standard_normal((SAMPLES, 1)))[:, 0]
     return {
-        "static_ms": median_ms(lambda: png_bytes(strip(values, width=width)), 7),
+        "static_ms": median_ms(lambda: png_url(strip(values, width=width)), 7),
         **({"peer_static_ms": median_ms(lambda: nilearn_strip(values, width), 2)} if peer else {}),
         "thumbnail_ms": median_ms(lambda: thumbnail(values), 15),
         "map_ms": median_ms(lambda: correlation_map(course, measured, spread), 9),

@@ -7,11 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int, Num, UInt8
-from PIL import Image
 
 from saebrain.errors import InputError
 from saebrain.surface.colour import palette
-from saebrain.surface.marks import encode
 from saebrain.surface.mesh import Surfaces, check_map, fsaverage5
 from saebrain.surface.page import FOLDS_COLOUR, MASK_ENTRY, Bar, Page, as_rgb
 from saebrain.surface.render import categories_strip, cells, check_threshold, limits, pixels_per_mm, strip
@@ -19,11 +17,6 @@ from saebrain.surface.render import categories_strip, cells, check_threshold, li
 Theme = Literal["light", "dark"]
 TRUE_SIZE = ("pial", "white")
 """Surfaces on which a millimetre is one; inflated and flat ones are stretched."""
-
-
-def png_bytes(picture: UInt8[np.ndarray, "height width 4"]) -> bytes:
-    """A picture as a PNG file."""
-    return encode(Image.fromarray(picture))
 
 
 def figure_png(values: Num[np.ndarray, " vertices"], **options: Any) -> bytes:

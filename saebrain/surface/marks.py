@@ -113,9 +113,8 @@ def _svg(mark: Mark) -> str:
     if isinstance(mark, Box):
         paint = f'fill="{_hex(mark.colour)}"' if mark.filled else f'fill="none" stroke="{_hex(mark.colour)}"'
         return f'<rect x="{mark.left}" y="{mark.top}" width="{mark.width}" height="{mark.height}" {paint}/>'
-    data = base64.b64encode(encode(Image.fromarray(mark.pixels))).decode()
     height, width = mark.pixels.shape[:2]
-    return f'<image x="{mark.place[0]}" y="{mark.place[1]}" width="{width}" height="{height}" href="data:image/png;base64,{data}"/>'
+    return f'<image x="{mark.place[0]}" y="{mark.place[1]}" width="{width}" height="{height}" href="{png_url(mark.pixels)}"/>'
 
 
 def pdf(marks: Sequence[Mark], width: int, height: int, background: Colour | None) -> bytes:
@@ -225,6 +224,15 @@ def _hex(colour: Colour) -> str:
 
 def _fill(colour: Colour) -> str:
     return " ".join(f"{channel / 255:.3f}" for channel in colour) + " rg"
+
+
+def png_url(picture: UInt8[np.ndarray, "height width channels"]) -> str:
+    """A picture as a data URL.
+
+    In pages better than a file that Streamlit serves: that one may be gone before the browser asks for it, where one request of
+    a session overtakes another.
+    """
+    return f"data:image/png;base64,{base64.b64encode(encode(Image.fromarray(picture))).decode()}"
 
 
 def encode(image: Image.Image) -> bytes:

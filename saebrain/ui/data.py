@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from operator import attrgetter
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import streamlit as st
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from saebrain.pipeline import cortical, state
 from saebrain.pipeline.feature_table import FeatureTable, feature_table
@@ -21,7 +20,7 @@ from saebrain.pipeline.state import State
 from saebrain.pipeline.steps import read_record
 from saebrain.store import FeatureStore, read_table
 from saebrain.study import Study
-from saebrain.surface.figure import png_bytes
+from saebrain.surface.marks import png_url
 from saebrain.surface.render import categories_strip, strip
 from saebrain.ui.style import PICTURE_WIDTH
 
@@ -142,11 +141,6 @@ def words(study: Study) -> OfWords:
     return OfWords(read_table(study.words, "python -m saebrain stimulus", ["run", "index", "word"]), "word")
 
 
-def _data_url(picture: UInt8[np.ndarray, "height width 4"]) -> str:
-    # Not a file that Streamlit serves: that one is gone when a slider moves on before the browser has asked for it.
-    return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
-
-
 @st.cache_data(hash_funcs={Space: attrgetter("key")}, max_entries=64, show_spinner=False)
 def map_pictures(
     space: Space, values: Float[np.ndarray, " vertices"], surface: str, threshold: float, reach: float, outlines: bool, rows: int
@@ -154,7 +148,7 @@ def map_pictures(
     """Four views of a map as PNG (data URLs), a picture a row. Without any text: it looks the same on a light and a dark page."""
     labels = space.atlas.labels if outlines else None
     picture = strip(values, surface=surface, threshold=threshold, vmax=reach, outlines=labels, width=PICTURE_WIDTH, surfaces=space.surfaces)
-    return [_data_url(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
+    return [png_url(np.ascontiguousarray(part)) for part in np.array_split(picture, rows, axis=1)]
 
 
 @st.cache_data(hash_funcs={Space: attrgetter("key")}, max_entries=16, show_spinner=False)
@@ -169,7 +163,7 @@ def category_pictures(space: Space, index: np.ndarray, palette: np.ndarray, meas
         width=PICTURE_WIDTH,
         surfaces=space.surfaces,
     )
-    return [_data_url(picture)]
+    return [png_url(picture)]
 
 
 @st.cache_data(hash_funcs=_KEYED, ttl=10, max_entries=4, show_spinner=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -19,7 +18,7 @@ from saebrain.pipeline.feature_table import ContextSearch, FeatureTable
 from saebrain.pipeline.space import Space, study_atlas, study_space
 from saebrain.store import read_table
 from saebrain.study import Study
-from saebrain.surface.figure import png_bytes
+from saebrain.surface.marks import png_url
 from saebrain.surface.render import strip
 from saebrain.ui import data
 
@@ -101,7 +100,7 @@ def _picture(space: Space, values: Float[np.ndarray, " vertices"], greatest: flo
     if np.isnan(values).all():
         return ""
     picture = strip(values, surface=space.surfaces.shown(), vmax=greatest, width=THUMBNAIL_WIDTH, surfaces=space.surfaces)
-    return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
+    return png_url(picture)
 
 
 @st.cache_data(hash_funcs=_KEYED, max_entries=32, show_spinner=False)

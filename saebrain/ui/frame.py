@@ -9,14 +9,14 @@ from typing import Concatenate, ParamSpec
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from saebrain.errors import MissingStepError, SaebrainError
 from saebrain.pipeline.state import commands_for
 from saebrain.study import Study, default_folder
 from saebrain.surface.colour import QUALITATIVE
+from saebrain.surface.marks import png_url
 from saebrain.ui import data, login
-from saebrain.ui.selection import PAGES, View, kept
+from saebrain.ui.selection import PAGES, View, kept, whole_page_is_due
 from saebrain.ui.style import STYLE
 from saebrain.ui.text import plain
 
@@ -95,13 +95,18 @@ def explained(study: Study) -> Iterator[None]:
 
 
 def part(draw: Callable[Concatenate[View, Study, P], None]) -> Callable[Concatenate[View, Study, P], None]:
-    """A part of a page that can be drawn again by itself (a fragment). Its errors do not leave it, so it explains them as `frame` does."""
+    """A part of a page that can be drawn again by itself (a fragment), unless the rest of the page has changed, too.
+
+    Its errors do not leave it, so it explains them as `frame` does.
+    """
 
     @st.fragment
     @wraps(draw)
     def drawn(view: View, study: Study, /, *args: P.args, **options: P.kwargs) -> None:
+        if whole_page_is_due():
+            st.rerun()
         with explained(study):
-            draw(view, study, *args, **options)
+            draw(view.inside(), study, *args, **options)
 
     return drawn
 
@@ -135,14 +140,14 @@ def link(page: str, text: str, /, *, icon: str | None = None, **query: str) -> N
 
 
 @lru_cache(maxsize=1)
-def _icon() -> Image.Image:
+def _icon() -> str:
     """The icon in the browser's tab, drawn here: Streamlit would fetch one of its own from elsewhere."""
     icon = np.zeros((32, 32, 4), np.uint8)
     y, x = np.mgrid[:32, :32]
     for number, colour in enumerate(QUALITATIVE[:4]):
         inside = np.hypot(x - (8 + 15 * (number % 2)), y - (8 + 15 * (number // 2))) <= 6.5
         icon[inside] = [*colour, 255]
-    return Image.fromarray(icon)
+    return png_url(icon)
 
 
 def _links() -> None:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.dashboard import Dashboard, serving
+from tests.browser.watching import page_of
 from tools.find_browser import BrowserError, find
 
 # Of what Chromium does besides showing the page: Playwright's own list, as a second one replaces it, and panels of the address
@@ -45,7 +46,7 @@ BROWSER_ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. Without one the test is skipped, or fails where CI=true."""
+    """A headless Chromium with one context, for `page_of`. Without a browser the test is skipped, or fails where CI=true."""
     try:
         path = find()
     except BrowserError as error:
@@ -54,16 +55,16 @@ def browser() -> Iterator[Browser]:
         pytest.skip(str(error))
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGUMENTS)
+        chromium.new_context()
         yield chromium
         chromium.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page, 1400 x 900 pixels, that shares nothing with other tests' pages."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    yield context.new_page()
-    context.close()
+    """A fresh page, 1400 x 900 pixels."""
+    with page_of(browser, 1400) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")

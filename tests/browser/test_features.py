@@ -15,11 +15,11 @@ from playwright.sync_api import Browser, Page, expect
 from saebrain.store import write_table
 from saebrain.study import Study
 from tests.browser.dashboard import Dashboard, serving
-from tests.browser.watching import PATIENCE_MS, SLACK, changed, query, settled, turn, watched
+from tests.browser.watching import PATIENCE_MS, SLACK, at_rest, changed, query, settled, turn, watched
 from tests.studies import copy_study
 
 FLIP_S = 0.3
-FLIPS = 12
+FLIPS = 8
 # What one long token, and text of many scripts, could break.
 HOSTILE = [
     "<script>document.title='broken'</script>",
@@ -44,31 +44,36 @@ def contexts(page: Page) -> str:
     return "".join(page.locator(".sb-context").all_text_contents())
 
 
+def press_next(page: Page) -> float:
+    """Press the keys for the next feature; returns the seconds until other contexts are there, seen by the browser itself."""
+    page.evaluate(
+        """before => {
+            let began;
+            window.flipped = null;
+            const look = () => {
+                const now = [...document.querySelectorAll('.sb-context')].map(each => each.textContent).join("");
+                if (now && now !== before) window.flipped = performance.now() - began;
+                else requestAnimationFrame(look);
+            };
+            window.addEventListener('keydown', () => { began = performance.now(); look(); }, {once: true, capture: true});
+        }""",
+        contexts(page),
+    )
+    page.keyboard.press("Alt+ArrowRight")
+    page.wait_for_function("() => window.flipped", timeout=PATIENCE_MS)
+    return float(page.evaluate("window.flipped")) / 1000
+
+
 def test_flipping_by_keyboard(browser: Browser, dashboard: Dashboard, record_property: object) -> None:
-    """Time from the key to the contexts of the next feature, seen by the browser itself."""
+    """Time from the key to the contexts of the next feature."""
     with watched(browser, width=1400) as page:
         page.goto(f"{dashboard.url}/Features")
         drawn(page)
         settled(page)
         times = []
         for _ in range(FLIPS):
-            before, heading = contexts(page), page.locator("h2").first.inner_text()
-            page.evaluate(
-                """before => {
-                    window.flipped = null;
-                    let began;
-                    const look = () => {
-                        const now = [...document.querySelectorAll('.sb-context')].map(each => each.textContent).join("");
-                        if (now && now !== before) window.flipped = performance.now() - began;
-                        else requestAnimationFrame(look);
-                    };
-                    window.addEventListener('keydown', () => { began = performance.now(); look(); }, {once: true, capture: true});
-                }""",
-                before,
-            )
-            page.keyboard.press("Alt+ArrowRight")
-            page.wait_for_function("() => window.flipped", timeout=PATIENCE_MS)
-            times.append(float(page.evaluate("window.flipped")) / 1000)
+            heading = page.locator("h2").first.inner_text()
+            times.append(press_next(page))
             expect(page.locator("h2").first).not_to_have_text(heading)
             settled(page)
         median = statistics.median(times)
@@ -76,6 +81,21 @@ def test_flipping_by_keyboard(browser: Browser, dashboard: Dashboard, record_pro
         assert callable(record_property)
         record_property("feature flip, median", round(median, 3))
         assert median <= FLIP_S * SLACK
+
+
+def test_click_in_the_moment_of_a_report_is_not_lost(browser: Browser, dashboard: Dashboard) -> None:
+    """Streamlit sends what happens at once as one request: that of the viewer, to draw the viewer alone."""
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Features")
+        drawn(page)
+        at_rest(page)
+        heading, before = page.locator("h2").first.inner_text(), contexts(page)
+        page.get_by_role("button", name="Next Shortcut").evaluate(
+            "button => { [...saebrain.shared.viewers][0].talk.report({need: []}); button.click(); }"
+        )
+        expect(page.locator("h2").first).not_to_have_text(heading, timeout=PATIENCE_MS)
+        settled(page)
+        assert contexts(page) != before
 
 
 def test_keyboard_alone(browser: Browser, dashboard: Dashboard) -> None:
@@ -118,6 +138,25 @@ def test_table_stays_where_it_was_scrolled_to(browser: Browser, dashboard: Dashb
         changed(page, before)
         settled(page)
         assert scroller.evaluate("element => element.scrollTop") == pytest.approx(scrolled, abs=40)
+
+
+def test_click_on_a_neighbour_goes_there(browser: Browser, dashboard: Dashboard) -> None:
+    """The last row is of another layer."""
+    with watched(browser) as page:
+        page.goto(f"{dashboard.url}/Features")
+        drawn(page)
+        table = page.get_by_test_id("stDataFrame").nth(1)
+        table.scroll_into_view_if_needed()
+        page.get_by_test_id("stMain").evaluate("element => element.scrollTo(0, element.scrollHeight)")
+        settled(page)
+        box, before = table.bounding_box(), query(page)
+        assert box is not None
+        page.mouse.click(box["x"] + 130, box["y"] + box["height"] - 20)
+        changed(page, before)
+        settled(page)
+        gone = re.fullmatch(r"\?feature=(\d+)&layer=25", query(page))
+        assert gone is not None
+        expect(page.locator("h2").first).to_have_text(f"Feature {gone[1]}")
 
 
 def test_heat_is_told_apart_by_lightness_in_both_themes(browser: Browser, dashboard: Dashboard) -> None:

@@ -24,7 +24,7 @@ MOST_BYTES = 25_000
 DRAW_MS, SLACK = 100, 10
 """Wanted on a quiet machine; a busy one may take this many times as long."""
 PATIENCE_MS = 60_000
-FLIPS = 20
+FLIPS = 12
 ATLAS, SURFACES = desikan_killiany(), fsaverage5()
 ANY = "[...saebrain.shared.viewers][0]"
 
@@ -163,6 +163,40 @@ def test_static_renderer_agrees(page: Page, app: Dashboard, surface: str) -> Non
     differ = (np.abs(interactive[..., :3] - static[..., :3]).max(axis=2) > 48) & solid
     assert ((interactive[..., 3] > 127) != (static[..., 3] > 127)).sum() <= 0.02 * covered.sum()
     assert differ.sum() <= 0.02 * covered.sum()
+
+
+def test_nothing_is_drawn_that_is_there(page: Page, app: Dashboard) -> None:
+    """What is shown anew is drawn only if something of it has changed: a value, a name, a pin, the width."""
+    open_viewer(page, app, "/?map=wave%202")
+    idle(page)
+    page.wait_for_timeout(500)  # for smooth edges
+    page.evaluate(
+        f"""() => {{
+            const {{ scene }} = {ANY}, draw = scene.draw;
+            window.draws = 0;
+            scene.draw = (...given) => {{ draws += 1; draw.apply(scene, given); }};
+        }}"""
+    )
+
+    def drawn_by(act: str) -> bool:
+        return bool(page.evaluate(f"() => {{ draws = 0; {act}; return draws > 0; }}"))
+
+    assert not drawn_by(f"{ANY}.show(); {ANY}.show(true); {ANY}.drawIfChanged()")
+    for act in (
+        "change({ threshold: 0.31 })",
+        "change({ names: true })",
+        "pinned = 77",
+        "change({ surface: 'pial' })",
+        "change({ sides: 'one' })",
+    ):
+        assert drawn_by(f"{ANY}.{act}; {ANY}.show()"), act
+        assert not drawn_by(f"{ANY}.show()")
+    assert drawn_by(
+        f"{{ const viewer = {ANY}, id = viewer.current; saebrain.shared.maps.set(id, {{ ...saebrain.shared.maps.get(id) }}); viewer.show(); }}"
+    )
+    page.evaluate("draws = 0")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    page.wait_for_function("draws > 0", timeout=PATIENCE_MS)
 
 
 def test_clicks_read_the_exact_value(page: Page, app: Dashboard) -> None:

@@ -30,10 +30,31 @@ EXPECTED_404 = re.compile(r"/_stcore/(health|host-config)$")
 
 
 @contextmanager
-def watched(browser: Browser, *, width: int = 1280, theme: str = "light") -> Iterator[Page]:
-    """A fresh page; at the end nothing may have gone wrong in it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light")
+def watched(browser: Browser, *, width: int = 1280, theme: str = "light", first: bool = False) -> Iterator[Page]:
+    """A fresh page; at the end nothing may have gone wrong in it. ``first``: of somebody who has never been here."""
+    with page_of(browser, width, first=first) as page:
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        with _watching(page):
+            yield page
+
+
+@contextmanager
+def page_of(browser: Browser, width: int, *, first: bool = False) -> Iterator[Page]:
+    """A page that shares nothing with other pages but, unless it is the ``first``, what the browser keeps of the server's files."""
+    context = browser.new_context() if first else browser.contexts[0]
     page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        yield page
+    finally:
+        page.close()
+        context.clear_cookies()
+        if first:
+            context.close()
+
+
+@contextmanager
+def _watching(page: Page) -> Iterator[None]:
     problems: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -42,10 +63,29 @@ def watched(browser: Browser, *, width: int = 1280, theme: str = "light") -> Ite
 
     page.on("console", note)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"The page then: {state(page)}. Its console: {problems}")
+        raise
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    context.close()
-    assert problems == []
+    assert problems == [], problems
+
+
+def state(page: Page) -> dict[str, object]:
+    """What a page is at, for a test that failed: where it is, whether it is connected and draws, and what has the keyboard."""
+    found = page.evaluate(
+        """async () => {
+            const app = document.querySelector('.stApp')?.dataset ?? {}, began = performance.now();
+            const frame = new Promise(resolve => requestAnimationFrame(() => resolve(Math.round(performance.now() - began))));
+            const late = new Promise(resolve => setTimeout(() => resolve('none in 2000'), 2000));
+            return {address: location.href, headings: [...document.querySelectorAll('h1, h2')].map(each => each.innerText),
+                    script: app.testScriptState, connection: app.testConnectionState, 'next frame, ms': await Promise.race([frame, late]),
+                    visible: document.visibilityState, focus: document.hasFocus(), focused: document.activeElement?.outerHTML.slice(0, 100)};
+        }"""
+    )
+    assert isinstance(found, dict)
+    return found
 
 
 def wait_until_drawn(page: Page, name: str) -> None:

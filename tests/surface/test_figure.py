@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import importlib.util
 import io
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from saebrain.errors import InputError
 from saebrain.surface import lettering
 from saebrain.surface.atlas import desikan_killiany
 from saebrain.surface.colour import DIVERGING, QUALITATIVE, SEQUENTIAL
-from saebrain.surface.figure import Theme, categories_png, figure_png, png_bytes
+from saebrain.surface.figure import Theme, categories_png, figure_png
 from saebrain.surface.lettering import format_ticks, nice_ticks, text_length
+from saebrain.surface.marks import png_url
 from saebrain.surface.mesh import fsaverage5
 from saebrain.surface.page import FOLDS_COLOUR
 from saebrain.surface.render import MASK_GREY, strip
@@ -153,9 +155,9 @@ def test_legend_names_every_category() -> None:
         categories_png(labels, QUALITATIVE[:5], names[:4], width=WIDTH)
 
 
-def test_png_bytes_keep_the_picture() -> None:
+def test_png_url_keeps_the_picture() -> None:
     picture = strip(WAVES, width=WIDTH)
-    np.testing.assert_array_equal(read(png_bytes(picture)), picture)
+    np.testing.assert_array_equal(read(base64.b64decode(png_url(picture).removeprefix("data:image/png;base64,"))), picture)
 
 
 @pytest.mark.parametrize(
