@@ -174,7 +174,7 @@ def _among(study: Study, searched: str, view: View) -> Collection[int] | None:
     sets = []
     if (name := view.text("list", ANY)) != ANY:
         sets.append(read_list(study, name))
-    if (layout := feature_data.layout(study)) is not None and (area := view.text("area", longest=1000)):
+    if (area := view.text("area", longest=1000)) and (layout := feature_data.layout(study)) is not None:
         sets.append(layout["feature"].to_numpy()[inside(layout[["x", "y"]].to_numpy(), parse_area(area))])
     if searched.strip():
         sets.append(feature_data.context_search(study).features(searched))

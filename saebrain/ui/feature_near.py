@@ -11,60 +11,64 @@ from saebrain.ui import data, feature_data
 from saebrain.ui.selection import View
 from saebrain.ui.text import plain
 
-KINDS = {
-    "decoder": ("Nearest by decoder", "Cosine of the decoder directions."),
-    "coactive": ("Active at the same tokens", "Tokens at which both are active, over the geometric mean of the tokens of each."),
-}
 LISTED = 6
+_ABOUT = (
+    "Decoder: cosine of the decoder directions. Same tokens: tokens at which both are active, over the geometric mean of the tokens of each; "
+    "for a feature of another layer, beside its peak word, likewise. A click on a row goes there."
+)
 
 
 def show(view: View, study: Study, table: FeatureTable, number: int) -> None:
-    """Small tables; a click on a row goes there."""
+    """One small table; a click on a row goes there."""
     st.subheader("Neighbours", anchor=False)
     near = feature_data.neighbours(study, number)
     if near is None:
         layer = f" --layer {study.layer}" if study.layer != study.main_layer else ""
         st.info(f"Not computed yet. Run: `python -m saebrain neighbours {plain(study.folder)}{layer}`", icon=":material/hourglass_empty:")
         return
-    pair = st.columns(2)
-    for place, (kind, (title, help_)) in zip(pair, KINDS.items(), strict=True):
-        rows = near[near["kind"] == kind].head(LISTED)
-        shown = pd.DataFrame({"feature": rows["other"], "similarity": rows["similarity"]})
-        shown["top words"] = table.rows["top_words"].reindex(rows["other"]).to_numpy()
-        with place:
-            _table(view, shown, kind, title, help_, [study.layer] * len(rows), study.main_layer)
-    others = near[near["kind"] == "layer"].sort_values(["layer", "similarity"], ascending=[True, False])
-    if len(others):
-        peaks = {layer: data.store(study.at(layer)).peaks(group["other"].tolist()) for layer, group in others.groupby("layer")}
-        shown = pd.DataFrame({"layer": others["layer"], "feature": others["other"], "similarity": others["similarity"]})
-        shown["peak word"] = [peaks[row.layer].get(row.other, "") for row in others.itertuples()]
-        help_ = "The features of the other layers that are active at the same tokens most; the first of each layer is its best match."
-        _table(view, shown, "layer", "At other layers", help_, others["layer"].tolist(), study.main_layer)
-
-
-def _table(view: View, shown: pd.DataFrame, kind: str, title: str, help_: str, layers: list[int], main: int) -> None:
-    key = f"near {kind} {hash(tuple(shown['feature']))}"
+    layers, shown = _listed(study, table, near)
+    if shown.empty:
+        st.caption("None.")
+        return
+    key = f"near {hash(tuple(shown['feature']))}"
 
     def clicked() -> None:
         chosen = [cell[0] for cell in st.session_state[key]["selection"]["cells"]]
         if chosen:
             view.set("feature", int(shown["feature"].iloc[chosen[0]]))
-            view.set("layer", layers[chosen[0]], main)
+            view.set("layer", layers[chosen[0]], study.main_layer)
 
-    st.caption(f"**{title}**", help=help_)
-    if shown.empty:
-        st.caption("None.")
-        return
     st.dataframe(
         shown,
         hide_index=True,
         height="content",
         column_config={
-            "similarity": st.column_config.NumberColumn(format="%.2f", width=70),
-            "feature": st.column_config.NumberColumn(format="%d", width=70),
+            "near by": st.column_config.TextColumn(width=95),
+            "feature": st.column_config.NumberColumn(format="%d", width=65),
+            "similarity": st.column_config.NumberColumn(format="%.2f", width=75),
         },
         on_select=clicked,
         selection_mode="single-cell",
         key=key,
-        alt=title,
+        alt="Neighbours of the feature",
     )
+    st.caption(_ABOUT)
+
+
+def _listed(study: Study, table: FeatureTable, near: pd.DataFrame) -> tuple[list[int], pd.DataFrame]:
+    """The layer of every neighbour, and the table: the nearest by decoder, by tokens, and, best first, at every other layer."""
+    parts, layers = [], []
+    for kind, title in (("decoder", "decoder"), ("coactive", "same tokens")):
+        rows = near[near["kind"] == kind].head(LISTED)
+        parts.append(_rows(title, rows, table.rows["top_words"].reindex(rows["other"]).tolist()))
+        layers += [study.layer] * len(rows)
+    others = near[near["kind"] == "layer"].sort_values(["layer", "similarity"], ascending=[True, False])
+    for layer, rows in others.groupby("layer"):
+        peaks = data.store(study.at(layer)).peaks(rows["other"].tolist())
+        parts.append(_rows(f"layer {layer}", rows, [peaks.get(other, "").strip() for other in rows["other"]]))
+        layers += [int(layer)] * len(rows)
+    return layers, pd.concat(parts, ignore_index=True)
+
+
+def _rows(title: str, rows: pd.DataFrame, words: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"near by": title, "feature": rows["other"].to_numpy(), "similarity": rows["similarity"].to_numpy(), "words": words})

@@ -22,7 +22,7 @@ from tests.browser.watching import PATIENCE_MS, SLACK, watched
 from tests.studies import copy_study
 
 WANTED_MS = 150
-LABELS = 15
+LABELS = 10
 
 
 @pytest.fixture(scope="module")

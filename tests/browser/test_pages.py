@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from saebrain.ui.frame import TITLES
 from tests.browser.dashboard import ROOT, Dashboard, serving
@@ -27,12 +27,14 @@ LINKS = {
 }
 HEAVIEST = ("overview", "features", "cortex", "encoding")
 """Pages that are opened first, each of a fresh server; all are opened by their links below."""
+PICTURED = {"overview": "/", "features": "/Features?label=semantic%2Fplace", "quality": "/SAE_quality"}
+"""Pages that the documentation shows, and how."""
 FIRST_S, NEXT_S = 3.0, 2.0
 
 
 @pytest.mark.parametrize("name", HEAVIEST)
 def test_first_page_by_a_link(browser: Browser, demo_study: Path, tmp_path: Path, record_property: object, name: str) -> None:
-    with serving(demo_study, tmp_path / "streamlit.log") as fresh, watched(browser) as page:
+    with serving(demo_study, tmp_path / "streamlit.log") as fresh, watched(browser, first=True) as page:
         started = time.monotonic()
         page.goto(fresh.url + LINKS[name])
         page.locator("h1").wait_for(timeout=PATIENCE_MS)
@@ -65,38 +67,32 @@ TOO_WIDE = """() => {
 
 
 @pytest.mark.parametrize("name", LINKS)
-def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, name: str) -> None:
+def test_every_page_fits_in_both_themes(browser: Browser, dashboard: Dashboard, tmp_path: Path, name: str) -> None:
     """Opened in a dark browser, at two widths, and then in a light one."""
     with watched(browser, width=1920, theme="dark") as page:
-        page.goto(dashboard.url + LINKS[name])
+        page.goto(dashboard.url + PICTURED.get(name, LINKS[name]))
         wait_until_drawn(page, name)
-        for width, theme in ((1920, "dark"), (1280, "dark"), (1280, "light"), (1920, "light")):
+        for width, theme in ((1920, "dark"), (1280, "dark"), (1920, "light"), (1280, "light")):
             page.set_viewport_size({"width": width, "height": 900})
             turn(page, theme)
             settled(page)
             assert page.evaluate(TOO_WIDE) == []
         expect(page.get_by_text("Simulated responses").first).to_be_visible()
+        if name in PICTURED:
+            take_picture(page, name, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "link"),
-    [
-        ("overview", "/"),
-        ("features", "/Features?label=semantic%2Fplace"),
-        ("cortex", "/Cortex?show=categories&outlines=on"),
-        ("quality", "/SAE_quality"),
-    ],
-)
-def test_screenshots(browser: Browser, dashboard: Dashboard, tmp_path: Path, name: str, link: str) -> None:
-    """With SAEBRAIN_SCREENSHOTS=1 those of the documentation are taken anew."""
-    folder = ROOT / "docs" / "images" if os.environ.get("SAEBRAIN_SCREENSHOTS") == "1" else tmp_path
+def test_map_of_categories(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> None:
     with watched(browser) as page:
-        page.goto(dashboard.url + link)
-        if name == "cortex":
-            page.locator("canvas[role=img][aria-label]").first.wait_for(timeout=PATIENCE_MS)
-            settled(page)
-        else:
-            wait_until_drawn(page, name)
-        page.wait_for_timeout(1500)
-        page.screenshot(path=folder / f"{name}.png")
-    assert (folder / f"{name}.png").stat().st_size > 50_000
+        page.goto(f"{dashboard.url}/Cortex?show=categories&outlines=on")
+        page.locator("canvas[role=img][aria-label]").first.wait_for(timeout=PATIENCE_MS)
+        settled(page)
+        take_picture(page, "cortex", tmp_path)
+
+
+def take_picture(page: Page, name: str, folder: Path) -> None:
+    """With SAEBRAIN_SCREENSHOTS=1 for the documentation."""
+    path = (ROOT / "docs" / "images" if os.environ.get("SAEBRAIN_SCREENSHOTS") == "1" else folder) / f"{name}.png"
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
+    assert path.stat().st_size > 50_000

@@ -39,6 +39,19 @@ def test_link_selects_the_feature(open_page: Open, demo_study: Path) -> None:
     assert listed(app)["label"].str.startswith("semantic").all()
 
 
+def test_neighbours_are_those_found_nearest_first(open_page: Open, demo_study: Path) -> None:
+    study = Study.open(demo_study)
+    number = int(listed(app := open_page(demo_study, "features"))["feature"].iloc[0])
+    shown, found = app.dataframe[1].value, read_table(study.features / "neighbours.parquet", "")
+    found = found[found["feature"] == number]
+    for kind, title in (("decoder", "decoder"), ("coactive", "same tokens")):
+        rows, wanted = shown[shown["near by"] == title], found[found["kind"] == kind].nlargest(6, "similarity")
+        assert rows["similarity"].tolist() == pytest.approx(wanted["similarity"].tolist()) and rows["words"].str.len().gt(0).all()
+    for layer in set(study.layers) - {study.layer}:
+        rows = shown[shown["near by"] == f"layer {layer}"]
+        assert set(rows["feature"]) == set(found[(found["kind"] == "layer") & (found["layer"] == layer)]["other"]) and len(rows)
+
+
 @pytest.mark.parametrize("query", [{"feature": "99999999"}, {"feature": "<img>"}, {"label": "no/such"}, {"sort": "x"}, {"from": "7"}])
 def test_link_to_what_is_not_there_falls_back(open_page: Open, demo_study: Path, query: dict[str, str]) -> None:
     app = open_page(demo_study, "features", **query)
