@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -32,9 +30,3 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON, readable by people; NaN is refused rather than written as something that is not JSON."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write one array as ``.npy``."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)

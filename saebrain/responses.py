@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from saebrain.arrays import read_array
 from saebrain.errors import InputError, MissingStepError
 
 
@@ -81,7 +82,7 @@ def _present(path: Path, runs: list[str]) -> Path:
 
 def _open(path: Path) -> Float[np.ndarray, "samples vertices"]:
     try:
-        return np.lib.format.open_memmap(path, mode="r")  # of one plain array only: nothing is unpickled, no archive opened
+        return read_array(path, mapped=True)
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
 

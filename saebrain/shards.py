@@ -14,13 +14,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from saebrain.activations import hidden_states
-from saebrain.atomic import write_array, write_json
+from saebrain.arrays import read_array, write_array
+from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.models import LanguageModel, check_layers, check_window
 from saebrain.progress import Report, silent
@@ -70,7 +71,7 @@ class Shards:
 
     def read(self, layer: int, number: int) -> Float[np.ndarray, "tokens d_model"]:
         """One shard of one layer as a read-only memory map, float16."""
-        return _load(self.path(layer, number), mmap_mode="r")
+        return _load(self.path(layer, number), mapped=True)
 
     def tokens(self, number: int) -> Int[np.ndarray, " tokens"]:
         """Token ids of one shard."""
@@ -192,10 +193,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged ({error}); remove the folder and run the same command again") from error
 
 
-def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+def _load(path: Path, *, mapped: bool = False) -> np.ndarray:
     try:
-        return np.asanyarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        return read_array(path, mapped=mapped)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); remove it and run the same `activations` command again") from error
 
 

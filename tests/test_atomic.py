@@ -7,10 +7,9 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from saebrain.atomic import replacing, write_array, write_json
+from saebrain.atomic import replacing, write_json
 
 ROOT = Path(__file__).parent.parent
 
@@ -91,17 +90,6 @@ def test_json_is_readable_and_strict(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"r": float("nan")})
     assert '"r": 0.5' in path.read_text(encoding="utf-8")
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_arrays_are_written_without_pickle(tmp_path: Path) -> None:
-    path = tmp_path / "result.npy"
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    write_array(path, array)
-    np.testing.assert_array_equal(np.load(path, allow_pickle=False), array)
-    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
-        write_array(path, np.array([{}], dtype=object))
-    np.testing.assert_array_equal(np.load(path, allow_pickle=False), array)
     assert list(tmp_path.iterdir()) == [path]
 
 

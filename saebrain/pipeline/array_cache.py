@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saebrain.atomic import write_array
+from saebrain.arrays import read_array, write_array
 
 MOST_BYTES = 2 << 30
 
@@ -23,14 +23,14 @@ class ArrayCache:
         """The array filed under a key, or None; a damaged file counts as none."""
         path = self._path(key)
         try:
-            array = np.load(path, allow_pickle=False)
+            array = read_array(path)
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError):
             path.unlink(missing_ok=True)
             return None
-        return np.asarray(array)
+        return array
 
     def put(self, key: str, array: np.ndarray) -> None:
         """File an array, and make room for it."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from saebrain.atomic import write_array
+from saebrain.arrays import read_array, write_array
 from saebrain.encoding.kernels import Hrf, finished, linear_kernel
 from saebrain.encoding.layout import Layout
 from saebrain.maps import contribution_map, dual_weights, weight_map
@@ -87,7 +87,7 @@ class FeatureWeights:
         if not path.is_file():
             alpha = float(np.median(self._alphas[subject]))
             write_array(path, dual_weights(self._kernel, self._measured.vertices[subject], alpha))
-        return np.lib.format.open_memmap(path, mode="r")
+        return read_array(path, mapped=True)
 
 
 def _convolved(courses: Float[np.ndarray, "recorded features"], kernel: np.ndarray, layout: Layout) -> Float[np.ndarray, "recorded features"]:

@@ -9,7 +9,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from saebrain import simulate
-from saebrain.atomic import write_array, write_json
+from saebrain.arrays import write_array
+from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.pipeline.selection import SIMULATED, simulated_subjects, study_codebook, subcategories

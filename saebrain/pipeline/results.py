@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saebrain.atomic import write_array, write_json
+from saebrain.arrays import read_array, write_array
+from saebrain.atomic import write_json
 from saebrain.errors import MissingStepError
 from saebrain.pipeline.human_labels import moved
 from saebrain.pipeline.selection import by_layer, canonical, depends_on, labels_in, study_codebook
@@ -92,7 +93,7 @@ def read_result(study: Study, selection: str) -> Result:
     command = f"python -m saebrain encode {study.folder} --select {shlex.quote(selection)}"
     try:
         info = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        arrays = [np.load(folder / name, allow_pickle=False) for name in ("r.npy", "r_features.npy")]
+        arrays = [read_array(folder / name) for name in ("r.npy", "r_features.npy")]
     except (OSError, ValueError) as error:
         raise MissingStepError(f"encoding result of selection '{selection}'", command) from error
     return Result(info, arrays[0], arrays[1], read_table(folder / "parcels.parquet", command))

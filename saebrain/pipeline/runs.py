@@ -20,11 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from saebrain import __version__
+from saebrain.arrays import read_array
 from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.pipeline.live import has_map
@@ -195,7 +195,7 @@ def run_result(study: Study, found: Run) -> Result:
     folder = study.encoding / found.result
     try:
         info = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        r, r_features = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("r", "r_features"))
+        r, r_features = (read_array(folder / f"{name}.npy") for name in ("r", "r_features"))
     except (OSError, ValueError) as error:
         raise InputError(f"run {found.name!r}: its map is no longer there (encoding/{found.result}); delete the run, or map it again") from error
     return Result(info, r, r_features, read_table(folder / "parcels.parquet", "python -m saebrain encode"))

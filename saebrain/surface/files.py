@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int16
 from nibabel.filebasedimages import ImageFileError
 
+from saebrain.arrays import read_array
 from saebrain.errors import InputError
 from saebrain.surface.atlas import NOT_CORTEX, UNKNOWN, Atlas
 from saebrain.surface.mesh import HEMISPHERES, Hemisphere, Mesh, Surfaces
@@ -143,13 +144,23 @@ def read_map(paths: Iterable[Path], surfaces: Surfaces) -> Float32[np.ndarray, "
     """
     paths = list(paths)
     if len(paths) == 1 and paths[0].suffix == ".npy":
-        values = np.load(_there(paths[0]), allow_pickle=False)
+        values = _array(paths[0])
         if values.shape != (surfaces.n_vertices,):
             raise InputError(f"{paths[0]}: shape {values.shape}; {surfaces.name} has {surfaces.n_vertices:,} vertices, left hemisphere first")
-        return np.asarray(values, np.float32)
+        return values.astype(np.float32, copy=False)
     if len(paths) != 2:
         raise InputError(f"{len(paths)} files: give one .npy of both hemispheres, or a file for the left and then one for the right")
     return _scalar(dict(zip(HEMISPHERES, paths, strict=True)), next(iter(surfaces.meshes.values())))
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        values = read_array(_there(path))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{path}: received {values.dtype} values, expected numbers, one per vertex; convert the array")
+    return values
 
 
 def _known(folder: Path) -> tuple[dict[str, dict[Hemisphere, Path]], dict[str, dict[Hemisphere, Path]]]:

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from saebrain.atomic import write_array, write_json
+from saebrain.arrays import write_array
+from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.sae import batches as module
 from saebrain.sae.batches import NORM_LIMIT, in_order, norm_limit, shuffled, split

@@ -188,6 +188,12 @@ def test_maps_survive_their_files(tmp_path: Path) -> None:
     np.save(tmp_path / "short.npy", values[:100])
     with pytest.raises(InputError, match=r"shape \(100,\); fsaverage5 has 20,484"):
         read_map([tmp_path / "short.npy"], SURFACES)
+    np.save(tmp_path / "words.npy", values.astype(str))
+    with pytest.raises(InputError, match=r"words\.npy: received <U32 values, expected numbers"):
+        read_map([tmp_path / "words.npy"], SURFACES)
+    (tmp_path / "map.npy").write_bytes((tmp_path / "map.npy").read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"map\.npy: not a readable \.npy array"):
+        read_map([tmp_path / "map.npy"], SURFACES)
 
 
 def test_atlas_of_another_mesh(freesurfer: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from saebrain.atomic import write_array, write_json
+from saebrain.arrays import write_array
+from saebrain.atomic import write_json
 from saebrain.errors import InputError
 from saebrain.sae.base import SAE
 from saebrain.sae.batch_topk import BatchTopK
