@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from saebrain.arrays import read_array
 from saebrain.errors import InputError, MissingStepError
+from saebrain.progress import Report, silent
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def find_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float,
     return Responses(folder, subjects, runs, tr_s, lengths, vertices)
 
 
-def open_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float, samples: list[int] | None) -> Responses:
+def open_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float, samples: list[int] | None, report: Report = silent) -> Responses:
     """Find the subjects under a folder and check every file's shape and values; parameters as for `find_responses`.
 
     Raises
@@ -65,12 +66,13 @@ def open_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float,
     MissingStepError
         If the folder holds no subject.
     InputError
-        If a run is missing, or a file has the wrong shape or single values that are not finite; the message names the file.
+        If a run is missing, or a file has the wrong shape, single values that are not finite, or NaN alone; the message names the file.
     """
     responses = find_responses(folder, runs, vertices=vertices, tr_s=tr_s, samples=samples)
-    for subject in responses.subjects:
-        for run, length in zip(runs, responses.samples, strict=True):
-            _check(folder / subject / f"{run}.npy", responses, length)
+    files = [(folder / subject / f"{run}.npy", length) for subject in responses.subjects for run, length in zip(runs, responses.samples, strict=True)]
+    for done, (path, length) in enumerate(files, start=1):
+        _check(path, responses, length)
+        report(done, len(files))
     return responses
 
 
@@ -99,10 +101,12 @@ def _check(path: Path, expected: Responses, samples: int) -> None:
     if array.dtype.kind != "f":
         raise InputError(f"{path}: received {array.dtype} values, expected float32; convert the array")
     bad = ~np.isfinite(array).all(axis=0)
+    if bad.all() and np.isnan(array).all():
+        raise InputError(f"{path}: NaN at every vertex and sample; write the run again, or leave the subject out")
     bad[bad] = ~np.isnan(array[:, bad]).all(axis=0)  # NaN throughout says that there is no data
     if bad.any():
         count, first = int(bad.sum()), int(bad.argmax())
         raise InputError(
-            f"{path}: NaN or infinite values at {count:,} vertices (first: vertex {first}); "
+            f"{path}: NaN or infinite values at {count:,} {'vertex' if count == 1 else 'vertices'} (first: vertex {first}); "
             "write a constant 0, or NaN throughout, where there is no data"
         )

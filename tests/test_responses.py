@@ -168,6 +168,20 @@ def test_a_vertex_of_nan_throughout_has_no_data(folder: Path) -> None:
     assert np.isnan(opened(folder).read("s1", "first")[:, 700]).all()
 
 
+def test_a_run_of_nan_alone_is_refused(folder: Path) -> None:
+    np.save(folder / "s2" / "first.npy", np.full(SHAPE, np.nan, np.float32))
+    before = contents(folder)
+    with pytest.raises(InputError, match=r"s2/first\.npy: NaN at every vertex and sample; write the run again, or leave the subject out"):
+        opened(folder)
+    assert contents(folder) == before
+
+
+def test_every_file_that_was_looked_at_is_told(folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    open_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=None, report=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 def test_values_are_not_looked_at_when_responses_are_only_found(folder: Path) -> None:
     with_value(np.nan, 700)(folder / "s1" / "first.npy")
     found = find_responses(folder, RUNS, vertices=20_484, tr_s=1.4, samples=[SAMPLES, SAMPLES])

@@ -15,7 +15,7 @@ from saebrain.errors import InputError
 from saebrain.lexicon import load_lexicon
 from saebrain.pipeline.selection import SIMULATED, simulated_subjects, study_codebook, subcategories
 from saebrain.pipeline.timing import check_length, stated_samples, study_responses
-from saebrain.progress import Report
+from saebrain.progress import Report, silent
 from saebrain.store import read_table
 from saebrain.study import Study
 from saebrain.surface.atlas import desikan_killiany
@@ -26,7 +26,7 @@ def responses(study: Study, report: Report) -> None:
     """Simulate the responses, or check those that are there if the study has no [simulation]."""
     if study.simulated:
         simulated_responses(study, report)
-    found = study_responses(study, check=True)
+    found = study_responses(study, check=silent if study.simulated else report)
     words = read_table(study.words, "python -m saebrain stimulus", ["run", "onset_s"])
     for samples, (_, group) in zip(found.samples, words.groupby("run", sort=False), strict=True):
         check_length(group, samples, found.tr_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from saebrain import design
@@ -9,12 +11,13 @@ from saebrain.encoding.kernels import Fir, Hrf, Response
 from saebrain.encoding.layout import Layout
 from saebrain.errors import InputError
 from saebrain.pipeline.space import n_vertices
+from saebrain.progress import Report
 from saebrain.responses import Responses, find_responses, open_responses
 from saebrain.study import Study
 
 
-def study_responses(study: Study, *, check: bool = False) -> Responses:
-    """The responses of a study; with ``check``, all of their values are looked at.
+def study_responses(study: Study, *, check: Report | None = None) -> Responses:
+    """The responses of a study; with ``check``, all of their values are looked at, and it is told how many files have been.
 
     Raises
     ------
@@ -24,7 +27,7 @@ def study_responses(study: Study, *, check: bool = False) -> Responses:
         If a file is not as it should be.
     """
     section = study.config.responses
-    find = open_responses if check else find_responses
+    find = partial(open_responses, report=check) if check else find_responses
     return find(study.responses, study.run_names, vertices=n_vertices(study), tr_s=section.tr_s, samples=stated_samples(study))
 
 

@@ -326,4 +326,4 @@ def test_nothing_but_the_simulation_names_the_truth() -> None:
     backend = [name for name in named if not name.startswith("ui/")]
     assert backend == ["pipeline/responses.py"]
     source = (PACKAGE / backend[0]).read_text(encoding="utf-8")
-    assert not re.search(r"np\.load|read_text|read_bytes|open\(", source)
+    assert not re.search(r"read_array|np\.load|read_text|read_bytes|open\(", source)
