@@ -9,6 +9,7 @@ from tokenize import TokenError
 import numpy as np
 
 from saebrain.atomic import replacing
+from saebrain.errors import InputError
 
 _TRIES = 5
 
@@ -35,6 +36,14 @@ def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
         with suppress(SystemError):
             return _read(path, mapped)
     return _read(path, mapped)
+
+
+def read_brought(path: Path, *, mapped: bool = False) -> np.ndarray:
+    """An array that somebody brought, as `read_array` reads it (InputError if it is missing or not readable)."""
+    try:
+        return read_array(path, mapped=mapped)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
 
 
 def _read(path: Path, mapped: bool) -> np.ndarray:

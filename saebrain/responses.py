@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from saebrain.arrays import read_array
+from saebrain.arrays import read_brought
 from saebrain.errors import InputError, MissingStepError
 from saebrain.progress import Report, silent
 
@@ -31,7 +31,7 @@ class Responses:
 
     def read(self, subject: str, run: str) -> Float[np.ndarray, "samples vertices"]:
         """One run of one subject, as a read-only memory map."""
-        return _open(self.folder / subject / f"{run}.npy")
+        return read_brought(self.folder / subject / f"{run}.npy", mapped=True)
 
 
 def find_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float, samples: list[int] | None) -> Responses:
@@ -54,7 +54,7 @@ def find_responses(folder: Path, runs: list[str], *, vertices: int, tr_s: float,
     subjects = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")) if folder.is_dir() else []
     if not subjects:
         raise MissingStepError(f"responses in {folder}", "python -m saebrain simulate, or put samples x vertices arrays at responses/SUBJECT/RUN.npy")
-    lengths = samples or [len(_open(_present(folder / subjects[0] / f"{run}.npy", runs))) for run in runs]
+    lengths = samples or [len(read_brought(_present(folder / subjects[0] / f"{run}.npy", runs), mapped=True)) for run in runs]
     return Responses(folder, subjects, runs, tr_s, lengths, vertices)
 
 
@@ -82,15 +82,8 @@ def _present(path: Path, runs: list[str]) -> Path:
     return path
 
 
-def _open(path: Path) -> Float[np.ndarray, "samples vertices"]:
-    try:
-        return read_array(path, mapped=True)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
-
-
 def _check(path: Path, expected: Responses, samples: int) -> None:
-    array = _open(_present(path, expected.runs))
+    array = read_brought(_present(path, expected.runs), mapped=True)
     want = (samples, expected.vertices)
     if array.ndim != 2 or array.shape[1] != expected.vertices:
         raise InputError(

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int16
 from nibabel.filebasedimages import ImageFileError
 
-from saebrain.arrays import read_array
+from saebrain.arrays import read_brought
 from saebrain.errors import InputError
 from saebrain.surface.atlas import NOT_CORTEX, UNKNOWN, Atlas
 from saebrain.surface.mesh import HEMISPHERES, Hemisphere, Mesh, Surfaces
@@ -154,10 +154,7 @@ def read_map(paths: Iterable[Path], surfaces: Surfaces) -> Float32[np.ndarray, "
 
 
 def _array(path: Path) -> np.ndarray:
-    try:
-        values = read_array(_there(path))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error}); write it again with numpy.save") from error
+    values = read_brought(_there(path))
     if values.dtype.kind not in "biuf":
         raise InputError(f"{path}: received {values.dtype} values, expected numbers, one per vertex; convert the array")
     return values
